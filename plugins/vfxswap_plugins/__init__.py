@@ -1,0 +1,107 @@
+"""The first-party plugins, offered exactly as a studio's are; importing this module imports no stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vfxswap.hookspecs import API_VERSION, MediaOffer, StageOffer, hookimpl
+
+_LICENCE = "Apache-2.0"
+
+
+@hookimpl
+def vfxswap_api() -> tuple[int, int]:
+    """The contract that these plugins are written for."""
+    return API_VERSION
+
+
+@hookimpl
+def vfxswap_stages() -> list[StageOffer]:
+    """The first-party stages."""
+    return [
+        StageOffer("yunet", "detector", "vfxswap_plugins.detectors.yunet:YuNet", "YuNet face detector", _LICENCE),
+        StageOffer(
+            "tracks", "detector", "vfxswap_plugins.detectors.tracks:Tracks", "faces from a tracks file", _LICENCE
+        ),
+        StageOffer("facemesh", "aligner", "vfxswap_plugins.aligners.facemesh:FaceMesh", "468 landmarks", _LICENCE),
+        StageOffer(
+            "points5", "aligner", "vfxswap_plugins.aligners.points5:Points5", "the detector's own points", _LICENCE
+        ),
+        StageOffer(
+            "portrait", "swapper", "vfxswap_plugins.swappers.portrait:PortraitSwapper", "a still, warped", _LICENCE
+        ),
+        StageOffer("hull", "matte", "vfxswap_plugins.mattes.hull:Hull", "matte from landmarks", _LICENCE),
+        StageOffer("roto", "matte", "vfxswap_plugins.mattes.roto:Roto", "matte from a roto sequence", _LICENCE),
+        StageOffer("mkl", "color", "vfxswap_plugins.color.linear:Mkl", "Monge-Kantorovich linear match", _LICENCE),
+        StageOffer("lct", "color", "vfxswap_plugins.color.linear:Lct", "linear match by covariance", _LICENCE),
+        StageOffer("reinhard", "color", "vfxswap_plugins.color.linear:Reinhard", "mean and deviation in Lab", _LICENCE),
+        StageOffer("idt", "color", "vfxswap_plugins.color.transport:Idt", "iterative distribution transfer", _LICENCE),
+        StageOffer("sot", "color", "vfxswap_plugins.color.transport:Sot", "sliced optimal transport", _LICENCE),
+        StageOffer("hist", "color", "vfxswap_plugins.color.transport:Hist", "histogram match by channel", _LICENCE),
+        StageOffer("alpha", "blend", "vfxswap_plugins.blend.alpha:Alpha", "plain matte mix", _LICENCE),
+        StageOffer("pyramid", "blend", "vfxswap_plugins.blend.pyramid:Pyramid", "multi-band blend", _LICENCE),
+        StageOffer("poisson", "blend", "vfxswap_plugins.blend.poisson:Poisson", "gradient-domain blend", _LICENCE),
+        StageOffer(
+            "flow-deflicker",
+            "deflicker",
+            "vfxswap_plugins.deflicker.flow:FlowDeflicker",
+            "motion-compensated",
+            _LICENCE,
+        ),
+    ]
+
+
+@hookimpl
+def vfxswap_readers() -> list[MediaOffer]:
+    """The first-party readers."""
+    return [
+        MediaOffer(
+            "movie",
+            "vfxswap_plugins.media.movie_reader:MovieReader",
+            (
+                ".mov",
+                ".mp4",
+                ".m4v",
+                ".mkv",
+                ".mxf",
+                ".avi",
+                ".webm",
+                ".mpg",
+                ".mpeg",
+                ".ts",
+                ".gif",
+                ".y4m",
+                ".264",
+                ".265",
+            ),
+            "movies by PyAV",
+            _LICENCE,
+        ),
+        MediaOffer(
+            "still",
+            "vfxswap_plugins.media.still:StillReader",
+            (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".exr"),
+            "single pictures by OpenImageIO",
+            _LICENCE,
+        ),
+    ]
+
+
+@hookimpl
+def vfxswap_writers() -> list[MediaOffer]:
+    """The first-party writers."""
+    return [
+        MediaOffer(
+            "movie",
+            "vfxswap_plugins.media.movie_writer:MovieWriter",
+            (".mov", ".mp4", ".m4v", ".mkv", ".mxf", ".avi"),
+            "movies by PyAV",
+            _LICENCE,
+        )
+    ]
+
+
+@hookimpl
+def vfxswap_models() -> list[Path]:
+    """The model cards of the first-party stages."""
+    return [Path(__file__).parent / "models.toml"]

@@ -1,0 +1,165 @@
+"""Frame numbers, ranges, rates and timecode; all exact.
+
+Frame numbers are the shot's own (1001 is 1001). Ranges are inclusive, as on a farm. Time is a `Fraction`; seconds as a
+float exist only for display.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vfxswap.errors import UsageError
+
+_PART = re.compile(r"^\s*(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRange(Sequence[int]):
+    """An ordered set of frame numbers, such as `1001-1100x2,1200`.
+
+    Iterates and indexes like a tuple of ints.
+    """
+
+    numbers: tuple[int, ...]
+    """Ascending, without repeats."""
+
+    @classmethod
+    def parse(cls, text: str) -> FrameRange:
+        """Reads `1001`, `1001-1100`, `1001-1100x2`, comma lists and negative numbers (`-5--1`).
+
+        Raises:
+            UsageError: The text is none of these, is empty, or runs backwards.
+        """
+        found: set[int] = set()
+        for part in text.split(","):
+            match = _PART.match(part)
+            if match is None:
+                raise UsageError(
+                    f"cannot read {part.strip()!r} in frame range {text!r}; write 1001, 1001-1100 or 1001-1100x2"
+                )
+            first = int(match[1])
+            last = int(match[2]) if match[2] is not None else first
+            step = int(match[3]) if match[3] is not None else 1
+            if last < first or step < 1:
+                raise UsageError(f"frame range {part.strip()!r} must run forwards with a step of at least 1")
+            found.update(range(first, last + 1, step))
+        return cls(tuple(sorted(found)))
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> FrameRange:
+        """The set of these numbers."""
+        return cls(tuple(sorted(set(numbers))))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int and slice overloads of Sequence
+        return self.numbers[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self.numbers
+
+    def __str__(self) -> str:
+        parts: list[str] = []
+        rest = list(self.numbers)
+        while rest:
+            step = rest[1] - rest[0] if len(rest) > 1 else 1
+            count = 1
+            while count < len(rest) and rest[count] - rest[count - 1] == step:
+                count += 1
+            if count == 2 and step != 1:
+                count = 1
+            run, rest = rest[:count], rest[count:]
+            text = str(run[0]) if count == 1 else f"{run[0]}-{run[-1]}"
+            parts.append(text if count == 1 or step == 1 else f"{text}x{step}")
+        return ",".join(parts)
+
+
+def exact_rate(rate: float | Fraction) -> Fraction:
+    """Recovers the exact rate that a decimal stands for: 23.976 is 24000/1001, 25.0 is 25.
+
+    A decimal within 0.02 % of `n * 1000 / 1001` for a whole n (NTSC's family, SMPTE ST 12-1) becomes that; anything else
+    the nearest fraction with a denominator of at most 1001.
+
+    Raises:
+        UsageError: The rate is not positive.
+    """
+    if rate <= 0:
+        raise UsageError(f"a frame rate must be positive, got {rate}")
+    if isinstance(rate, Fraction):
+        return rate
+    whole = round(rate * 1001 / 1000)
+    ntsc = Fraction(whole * 1000, 1001)
+    if rate != round(rate) and whole > 0 and abs(float(ntsc) - rate) / rate < 2e-4:
+        return ntsc
+    return Fraction(rate).limit_denominator(1001)
+
+
+_TIMECODE = re.compile(r"^(\d{2}):(\d{2}):(\d{2})([:;])(\d{2,3})$")
+
+
+@dataclass(frozen=True, slots=True)
+class Timecode:
+    """A SMPTE ST 12-1 timecode as a count of frames since midnight."""
+
+    frames: int
+    """Frames since 00:00:00:00, wrapped at 24 hours."""
+    base: int
+    """Nominal frames a second (30 for 29.97)."""
+    drop: bool = False
+    """Drop-frame counting: labels 00 and 01 (of 30) are left out each minute but every tenth."""
+
+    @classmethod
+    def parse(cls, text: str, rate: Fraction) -> Timecode:
+        """Reads `HH:MM:SS:FF`, or `HH:MM:SS;FF` for drop-frame.
+
+        Raises:
+            UsageError: Not a timecode of that rate.
+        """
+        match = _TIMECODE.match(text)
+        if match is None:
+            raise UsageError(f"{text!r} is not a timecode; write HH:MM:SS:FF, or HH:MM:SS;FF for drop-frame")
+        base = round(rate)
+        hours, minutes, seconds, frame = (int(match[i]) for i in (1, 2, 3, 5))
+        drop = match[4] == ";"
+        if hours > 23 or minutes > 59 or seconds > 59 or frame >= base:
+            raise UsageError(f"timecode {text!r} does not exist at {base} frames a second")
+        if drop and base % 30:
+            raise UsageError(
+                f"timecode {text!r} is drop-frame, which exists only for 29.97 and its multiples, not {rate}"
+            )
+        dropped = base // 15
+        if drop and seconds == 0 and frame < dropped and minutes % 10:
+            raise UsageError(f"timecode {text!r} does not exist in drop-frame counting")
+        total_minutes = hours * 60 + minutes
+        count = (total_minutes * 60 + seconds) * base + frame
+        if drop:
+            count -= dropped * (total_minutes - total_minutes // 10)
+        return cls(count, base, drop)
+
+    def __add__(self, frames: int) -> Timecode:
+        return Timecode((self.frames + frames) % self._day, self.base, self.drop)
+
+    @property
+    def _day(self) -> int:
+        day = 24 * 3600 * self.base
+        return day - (self.base // 15) * (1440 - 144) if self.drop else day
+
+    def __str__(self) -> str:
+        count = self.frames
+        if self.drop:
+            dropped = self.base // 15
+            ten_minutes = 600 * self.base - 9 * dropped
+            tens, rest = divmod(count, ten_minutes)
+            count += dropped * 9 * tens
+            if rest >= 60 * self.base:
+                count += dropped * (1 + (rest - 60 * self.base) // (60 * self.base - dropped))
+        seconds, frame = divmod(count, self.base)
+        sign = ";" if self.drop else ":"
+        return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{sign}{frame:02d}"

@@ -1,0 +1,293 @@
+"""Boxes, landmarks, similarities and face templates.
+
+Convention, for all of vfxswap: a point is `(x, y)` in pixels, x to the right, y down; the *centre* of the top-left pixel
+is `(0.5, 0.5)`, so a pixel `i` covers `[i, i + 1)` and a picture of width W spans `[0, W]`. A similarity is a 2x3 float64
+matrix that maps column vectors `(x, y, 1)`; its name says from where to where (`plate_to_crop`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxswap.errors import ShapeError
+
+Points = NDArray[np.float64]
+"""`(K, 2)` or `(K, 3)` float64 pixel positions; the third coordinate is depth in pixels, smaller is nearer."""
+Affine = NDArray[np.float64]
+"""`(2, 3)` float64."""
+
+
+class Box(NamedTuple):
+    """Whole pixels `[x0, x1) x [y0, y1)`."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.y1 - self.y0
+
+    @property
+    def empty(self) -> bool:
+        """Whether no pixel is inside."""
+        return self.x1 <= self.x0 or self.y1 <= self.y0
+
+    def clipped(self, width: int, height: int) -> Box:
+        """The part inside a picture of that size."""
+        return Box(max(self.x0, 0), max(self.y0, 0), min(self.x1, width), min(self.y1, height))
+
+    def aligned(self, step_x: int, step_y: int) -> Box:
+        """Grown to multiples of a step, such as the chroma grid."""
+        return Box(
+            self.x0 // step_x * step_x,
+            self.y0 // step_y * step_y,
+            -(-self.x1 // step_x) * step_x,
+            -(-self.y1 // step_y) * step_y,
+        )
+
+    def grown(self, margin_px: int) -> Box:
+        """Larger by a margin on all four sides."""
+        return Box(self.x0 - margin_px, self.y0 - margin_px, self.x1 + margin_px, self.y1 + margin_px)
+
+    @classmethod
+    def around(cls, points: Points) -> Box:
+        """The smallest box that covers all points (`(K, >=2)` pixels)."""
+        low = np.floor(points[:, :2].min(axis=0))
+        high = np.ceil(points[:, :2].max(axis=0))
+        return cls(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+
+
+def iou(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    """Intersection over union of two `(x0, y0, x1, y1)` rectangles, 0..1."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    area = width * height
+    return area / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - area)
+
+
+def umeyama(source: Points, target: Points) -> Affine:
+    """The least-squares similarity (rotation, uniform scale, shift) from source to target.
+
+    Closed form of S. Umeyama, "Least-squares estimation of transformation parameters between two point patterns", IEEE
+    PAMI 13(4), 1991; never mirrors.
+
+    Args:
+        source: `(K, 2)` points, K >= 2, not all equal.
+        target: `(K, 2)` points.
+
+    Returns:
+        `(2, 3)` matrix `source_to_target`.
+
+    Raises:
+        ShapeError: The arrays do not agree, or hold fewer than two distinct points.
+    """
+    if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < 2:
+        raise ShapeError(
+            "points of a similarity", expected="two equal (K>=2, 2)", actual=f"{source.shape}, {target.shape}"
+        )
+    mean_source, mean_target = source.mean(axis=0), target.mean(axis=0)
+    centred = source - mean_source
+    variance = float((centred**2).sum() / len(source))
+    if variance <= 0 or not math.isfinite(variance):
+        raise ShapeError("points of a similarity", expected="finite and not all equal", actual=f"variance {variance}")
+    covariance = (target - mean_target).T @ centred / len(source)
+    u, singular, vt = np.linalg.svd(covariance)
+    signs = np.array([1.0, 1.0 if np.linalg.det(u) * np.linalg.det(vt) >= 0 else -1.0])
+    linear = (u * signs) @ vt * float((singular * signs).sum() / variance)
+    return np.column_stack([linear, mean_target - linear @ mean_source])
+
+
+def inverted(matrix: Affine) -> Affine:
+    """The inverse of a 2x3 affine map."""
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def composed(second: Affine, first: Affine) -> Affine:
+    """The map that does `first`, then `second`."""
+    linear = second[:, :2] @ first[:, :2]
+    return np.column_stack([linear, second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
+def scale_of(matrix: Affine) -> float:
+    """Pixels of the target for one pixel of the source."""
+    return math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
+
+
+def mapped(matrix: Affine, points: Points) -> Points:
+    """Points through a similarity; a third coordinate (depth) is scaled alike."""
+    result = points.astype(np.float64, copy=True)
+    result[:, :2] = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    if points.shape[1] == 3:
+        result[:, 2] = points[:, 2] * scale_of(matrix)
+    return result
+
+
+TemplateName = Literal[
+    "arcface_112_v1", "arcface_112_v2", "arcface_128", "ffhq_512", "mtcnn_512", "dfl_whole", "styleganex_384"
+]
+
+TEMPLATES: dict[TemplateName, Points] = {
+    "arcface_112_v1": np.array(
+        [(0.354732, 0.456589), (0.645268, 0.456589), (0.5, 0.611545), (0.379134, 0.776875), (0.620866, 0.776875)]
+    ),
+    "arcface_112_v2": np.array(
+        [(0.341916, 0.461574), (0.656534, 0.459834), (0.500225, 0.640505), (0.370976, 0.824692), (0.631517, 0.823251)]
+    ),
+    "arcface_128": np.array(
+        [(0.361677, 0.403877), (0.636967, 0.402355), (0.500197, 0.560442), (0.387104, 0.721605), (0.615077, 0.720345)]
+    ),
+    "ffhq_512": np.array(
+        [(0.376917, 0.468647), (0.622857, 0.469128), (0.501239, 0.613319), (0.393088, 0.725411), (0.611502, 0.724905)]
+    ),
+    "mtcnn_512": np.array(
+        [(0.365629, 0.467338), (0.633054, 0.465859), (0.500191, 0.619430), (0.390330, 0.775988), (0.611789, 0.774763)]
+    ),
+    "dfl_whole": np.array(
+        [(0.353423, 0.392857), (0.627976, 0.392857), (0.486607, 0.540179), (0.388393, 0.687500), (0.598214, 0.687500)]
+    ),
+    "styleganex_384": np.array(
+        [(0.423537, 0.522899), (0.577250, 0.523200), (0.501239, 0.613319), (0.433645, 0.683377), (0.570153, 0.683061)]
+    ),
+}
+"""Where the five points lie in a unit crop: eyes (image left, right), nose tip, mouth corners (image left, right)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """A square crop that a stage wants to be given."""
+
+    template: TemplateName = "ffhq_512"
+    """Where the five points of a face shall lie."""
+    size_px: int = 512
+    """Side of the crop."""
+    zoom: float = 1.0
+    """Above 1 shows less around the face, below 1 shows more; about the crop's centre."""
+
+    def plate_to_crop(self, five: Points) -> Affine:
+        """The similarity that puts a face's five points (`(5, 2)` plate pixels) onto the template."""
+        unit = (TEMPLATES[self.template] - 0.5) * self.zoom + 0.5
+        return umeyama(five, unit * self.size_px)
+
+
+Scheme = Literal["five", "ibug68", "mesh468"]
+"""Numbering of landmarks: five points; iBUG 300-W's 68; MediaPipe FaceMesh's 468."""
+
+SCHEME_SIZES: dict[Scheme, int] = {"five": 5, "ibug68": 68, "mesh468": 468}
+
+Region = Literal["oval", "left_eye", "right_eye", "left_brow", "right_brow", "lips_outer", "lips_inner", "nose"]
+
+# fmt: off
+REGIONS: dict[Scheme, dict[Region, tuple[int, ...]]] = {
+    "five": {},
+    "ibug68": {
+        "oval": (*range(17), *range(26, 16, -1)),
+        "left_eye": tuple(range(36, 42)),
+        "right_eye": tuple(range(42, 48)),
+        "left_brow": tuple(range(17, 22)),
+        "right_brow": tuple(range(22, 27)),
+        "lips_outer": tuple(range(48, 60)),
+        "lips_inner": tuple(range(60, 68)),
+        "nose": tuple(range(27, 36)),
+    },
+    "mesh468": {
+        "oval": (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176,
+                 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+        "left_eye": (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
+        "right_eye": (362, 382, 381, 380, 374, 373, 390, 249, 263, 466, 388, 387, 386, 385, 384, 398),
+        "left_brow": (46, 53, 52, 65, 55, 107, 66, 105, 63, 70),
+        "right_brow": (285, 295, 282, 283, 276, 300, 293, 334, 296, 336),
+        "lips_outer": (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
+        "lips_inner": (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
+        "nose": (168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 98, 327),
+    },
+}
+# fmt: on
+"""Closed outlines (open lines for brows and nose) by region; left and right are the image's for a face that looks at us."""
+
+_MESH_NOSE_TIP, _MESH_MOUTH = 1, (61, 291)
+_IBUG_NOSE_TIP, _IBUG_MOUTH = 30, (48, 54)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landmarks:
+    """The points of one face in one numbering."""
+
+    points: Points
+    """`(K, 2)` or `(K, 3)` pixels; where a depth is given, it is in pixels too and smaller is nearer."""
+    scheme: Scheme
+
+    def __post_init__(self) -> None:
+        expected = SCHEME_SIZES[self.scheme]
+        if self.points.ndim != 2 or self.points.shape[0] != expected or self.points.shape[1] not in (2, 3):
+            raise ShapeError(
+                f"landmarks {self.scheme}", expected=f"({expected}, 2 or 3)", actual=str(tuple(self.points.shape))
+            )
+
+    def __repr__(self) -> str:
+        return f"Landmarks({self.scheme}, {self.points.shape[0]}x{self.points.shape[1]})"
+
+    def five(self) -> Points:
+        """`(5, 2)`: eye centres (image left, right), nose tip, mouth corners (image left, right)."""
+        xy = self.points[:, :2]
+        if self.scheme == "five":
+            return xy.copy()
+        nose, mouth = (_IBUG_NOSE_TIP, _IBUG_MOUTH) if self.scheme == "ibug68" else (_MESH_NOSE_TIP, _MESH_MOUTH)
+        eyes = [self.region(side).mean(axis=0) for side in ("left_eye", "right_eye")]
+        return np.stack([*eyes, xy[nose], xy[mouth[0]], xy[mouth[1]]])
+
+    def region(self, name: Region) -> Points:
+        """`(M, 2)` outline of a region.
+
+        Raises:
+            KeyError: This numbering has no such region (`five` has none).
+        """
+        return self.points[list(REGIONS[self.scheme][name]), :2]
+
+    def mapped(self, matrix: Affine) -> Landmarks:
+        """The same points through a similarity."""
+        return Landmarks(mapped(matrix, self.points), self.scheme)
+
+
+class Pose(NamedTuple):
+    """Where a head looks, in degrees; all zero is straight into the camera."""
+
+    yaw: float
+    """Positive: the nose points to the image's right."""
+    pitch: float
+    """Positive: the nose points down."""
+    roll: float
+    """Positive: the head leans clockwise as seen in the image."""
+
+
+def pose_of(landmarks: Landmarks) -> Pose:
+    """A coarse pose from the five points, by the nose's place between the eyes and mouth.
+
+    The classic weak-perspective estimate: with the roll taken out, the nose tip's offset from the middle of the face in
+    half widths is `sin(yaw)` scaled by the nose's depth. Coarse is enough: it chooses between stills, nothing is placed by it.
+    """
+    left, right, nose, mouth_left, mouth_right = landmarks.five()
+    across = right - left
+    roll = math.atan2(float(across[1]), float(across[0]))
+    turn = np.array([[math.cos(roll), math.sin(roll)], [-math.sin(roll), math.cos(roll)]])
+    eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2
+    offset = turn @ (nose - (eyes + mouth) / 2)
+    height = float(np.linalg.norm(mouth - eyes)) or 1.0
+    yaw = math.asin(max(-1.0, min(1.0, float(offset[0]) / (0.6 * height))))
+    pitch = math.asin(max(-1.0, min(1.0, float(offset[1]) / (0.6 * height))))
+    return Pose(math.degrees(yaw), math.degrees(pitch), math.degrees(roll))

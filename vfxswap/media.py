@@ -1,0 +1,176 @@
+"""Reader and writer contracts: what a media plugin does for the engine.
+
+A reader gives frames in the plate's own form, in order; a writer takes them in order and lets a file appear under its
+name only when it is whole.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from vfxswap.color import ColorTags, PixelLayout
+from vfxswap.frame import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class PlateInfo:
+    """What is known of a plate before a frame is decoded."""
+
+    path: Path
+    """File, or pattern of a sequence."""
+    width: int
+    """Columns of the upright picture."""
+    height: int
+    """Rows of the upright picture."""
+    layout: PixelLayout
+    """How its samples are stored."""
+    tags: ColorTags
+    """What the file itself says of its colour; may be incomplete."""
+    first: int
+    """Number of the first frame; 1 for a movie."""
+    count: int
+    """Number of frames."""
+    rate: Fraction
+    """Nominal frames a second; of a plate with a variable rate, the average."""
+    variable_rate: bool = False
+    """Whether the frames' durations differ; their own times are kept."""
+    timecode: str | None = None
+    """SMPTE timecode of the first frame."""
+    reel: str | None = None
+    """Reel or tape name."""
+    audio: tuple[str, ...] = ()
+    """Codec of each audio stream."""
+    codec: str = ""
+    """Codec or compression, in the library's words."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+    rotation: int = 0
+    """Degrees by which the stored picture is turned clockwise for display (0, 90, 180, 270). Frames come as stored."""
+    interlaced: bool = False
+    """Whether the container says that frames hold two fields."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """Other text that the file carries."""
+
+    @property
+    def last(self) -> int:
+        """Number of the last frame."""
+        return self.first + self.count - 1
+
+
+class Reader(ABC):
+    """Reads one plate. Opened by its constructor, used by one thread at a time, closed by `close`."""
+
+    name: ClassVar[str]
+    """As `vfxswap plugins` lists it."""
+
+    @classmethod
+    @abstractmethod
+    def can_read(cls, path: Path) -> bool:
+        """Whether the path looks like this reader's business, by its name alone."""
+
+    @abstractmethod
+    def __init__(self, path: Path) -> None:
+        """Opens the plate and reads its header.
+
+        Raises:
+            MediaError: There is no such file, or it is not a picture or movie that can be read; says what it is.
+        """
+
+    @property
+    @abstractmethod
+    def info(self) -> PlateInfo:
+        """The header."""
+
+    @abstractmethod
+    def frames(self, first: int, last: int) -> Iterator[Frame]:
+        """Decodes the frames `first..last` (inclusive, within the plate) in order, in the plate's own form.
+
+        May be called again with another range; an earlier iterator is then done.
+
+        Raises:
+            TruncatedPlate: The plate ends, or breaks, before `last`; names the first frame that is not there.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives back the file."""
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class DeliveryOptions(BaseModel):
+    """Base of a writer's own settings in `[delivery]`; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Writer(ABC):
+    """Writes one delivery; used as a context: left by an error, nothing appears under the delivery's name."""
+
+    name: ClassVar[str]
+    """As `vfxswap plugins` lists it."""
+    Options: ClassVar[type[DeliveryOptions]]
+    """Its settings in `[delivery]`, apart from `path` and `layers`."""
+
+    @classmethod
+    @abstractmethod
+    def can_write(cls, path: Path) -> bool:
+        """Whether the path looks like this writer's business, by its name alone."""
+
+    @classmethod
+    @abstractmethod
+    def problems(cls, path: Path, options: DeliveryOptions, like: PlateInfo, tags: ColorTags) -> Sequence[str]:
+        """What is wrong with this delivery of this plate, before anything is opened; empty if nothing is."""
+
+    @abstractmethod
+    def __init__(
+        self, path: Path, options: DeliveryOptions, *, like: PlateInfo, tags: ColorTags, first: int, last: int
+    ) -> None:
+        """Opens a temporary file in the delivery's folder.
+
+        Args:
+            path: Where the delivery shall be.
+            options: An instance of `Options`.
+            like: The plate, whose rate, depth, timecode, audio and metadata are carried over.
+            tags: The plate's colour, complete.
+            first: First frame that will be written.
+            last: Last frame that will be written.
+
+        Raises:
+            MediaError: The folder cannot be written, or the codec does not take such pictures.
+        """
+
+    @abstractmethod
+    def write(self, frame: Frame) -> None:
+        """Takes `frame.picture`; frames come in order.
+
+        Raises:
+            MediaError: The disk is full, or the codec refused the picture.
+        """
+
+    @abstractmethod
+    def finish(self) -> tuple[Path, ...]:
+        """Ends the files, moves them under their names, and returns these.
+
+        Raises:
+            MediaError: The number of frames in the file is not the number written.
+        """
+
+    @abstractmethod
+    def keep_partial(self) -> tuple[Path, ...]:
+        """Ends what was written so far as `NAME.partial` and returns these paths; the delivery's own name stays free."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Removes the temporary files; does nothing after `finish` or `keep_partial`."""

@@ -1,0 +1,402 @@
+"""Stages: one step each, with strict settings, a declared window, and one method in the field's own terms.
+
+The host cuts crops, batches faces over frames, keeps windows, combines mattes and pastes back; a stage computes. A stage
+gets immutable input, keeps no state between frames (what it needs of its neighbours it declares as a window), and gives
+the same output for the same input on the same kind of device.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from vfxswap.frame import Batch, Detection, Face, FaceBatch, FaceWindow, Frame
+from vfxswap.geometry import Affine, CropSpec, Landmarks, TemplateName
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from vfxswap.identity import Identity
+    from vfxswap.models import ModelStore
+
+Asset = Literal["faces", "landmarks", "crops", "swapped", "matte", "result"]
+"""What stages hand on: detected faces; their points; crops; swapped crops; mattes; the pasted picture."""
+
+
+def _from_pipeline(value: object, info: ValidationInfo) -> object:
+    """Makes a relative path relative to the pipeline file, whose folder is in the validation context."""
+    folder = (info.context or {}).get("folder")
+    if isinstance(value, str):
+        value = Path(value)
+    if isinstance(value, Path) and folder is not None:
+        return Path(folder) / value
+    return value
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise ValueError(f"there is no file or folder {path}")
+    return path
+
+
+PipelinePath = Annotated[Path, BeforeValidator(_from_pipeline)]
+"""A path in a pipeline file, relative to that file."""
+InputPath = Annotated[Path, BeforeValidator(_from_pipeline), AfterValidator(_existing)]
+"""The same, and it must exist."""
+
+
+class StageOptions(BaseModel):
+    """Base of a stage's settings: unknown keys are refused, bounds and units stand in each field's description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Span(NamedTuple):
+    """How many neighbouring frames a stage wants to see."""
+
+    behind: int = 0
+    ahead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Neighbouring frames of one shot, oldest first; shorter at the shot's ends and at cuts."""
+
+    frames: tuple[Frame, ...]
+    center: int
+    """Index of the frame to be worked on."""
+
+    @property
+    def frame(self) -> Frame:
+        """The frame to be worked on."""
+        return self.frames[self.center]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the host tells a stage when it makes it; the same for every chunk of a shot."""
+
+    device: torch.device
+    """Where tensors are."""
+    models: ModelStore
+    """Where weights are found."""
+    width: int
+    """Columns of the plate."""
+    height: int
+    """Rows of the plate."""
+    first: int
+    """First frame of the plate, not of the chunk."""
+    last: int
+    """Last frame of the plate, not of the chunk."""
+    identities: dict[str, Identity] = field(default_factory=dict)
+    """Who is put in, by the names of the pipeline file."""
+
+
+OptionsT = TypeVar("OptionsT", bound=StageOptions)
+
+
+class Stage(ABC, Generic[OptionsT]):
+    """Base of every stage.
+
+    A subclass of one of the kinds below overrides `Options` and that kind's one method; a plain `Stage` overrides
+    `process`. Weights are loaded in `open`, not in the constructor.
+    """
+
+    Options: ClassVar[type[StageOptions]] = StageOptions
+    """Its settings in the pipeline file."""
+    needs: ClassVar[frozenset[Asset]] = frozenset()
+    """What must have been given by an earlier stage."""
+    gives: ClassVar[frozenset[Asset]] = frozenset()
+    """What later stages may need."""
+    threads: ClassVar[Literal["many", "one"]] = "many"
+    """Whether its method may run on several batches at once; `one` makes the host take turns."""
+
+    def __init__(self, options: OptionsT, setting: Setting) -> None:
+        self.options, self.setting = options, setting
+
+    @classmethod
+    def models(cls, options: OptionsT) -> Sequence[str]:  # noqa: ARG003 - a plugin may choose by its options
+        """Names of the models it will load, so that a missing one is found before the first frame."""
+        return ()
+
+    @property
+    def window(self) -> Span:
+        """Frames it wants to see around each frame; fixed by its options."""
+        return Span()
+
+    def survey_frames(self, first: int, last: int) -> Sequence[int]:  # noqa: ARG002
+        """Frames of the plate that it wants to see, as they come from the stages before it, before the run starts.
+
+        For what is decided once a shot. It must depend on the plate's range alone, so that every chunk decides the same.
+        """
+        return ()
+
+    def survey(self, frames: Sequence[Frame]) -> None:
+        """Is given the surveyed frames, in order, once, after `open` and before the first batch."""
+
+    def open(self) -> None:
+        """Loads weights. Called once, before `survey`."""
+
+    def close(self) -> None:
+        """Gives back what `open` took."""
+
+    def process(self, window: Window) -> Frame:
+        """Works on one frame, seeing its neighbours; returns the changed copy of `window.frame`."""
+        raise TypeError(f"{type(self).__name__} must override the method of its kind, or process(window)")
+
+
+class Detector(Stage[OptionsT]):
+    """Finds faces."""
+
+    gives = frozenset({"faces"})
+
+    def image_size(self) -> tuple[int, int] | None:
+        """`(width, height)` in which it wants the whole picture, fixed for a shot; None if it looks at no pixels."""
+        return None
+
+    @abstractmethod
+    def detect(self, images: Tensor | None, frames: Sequence[int]) -> Sequence[Sequence[Detection]]:
+        """Finds the faces of N pictures.
+
+        Args:
+            images: `(N, 3, H, W)` float32 R'G'B' 0..1 of `image_size`, or None where that is None.
+            frames: The N frame numbers.
+
+        Returns:
+            N lists, best or first-in-order first, in pixels of `images` (of the plate where there are none).
+        """
+
+
+class Cutter(ABC):
+    """Cuts square pieces out of the plates that faces belong to."""
+
+    @abstractmethod
+    def __call__(self, index: Sequence[int], plate_to_crop: Sequence[Affine], size_px: int) -> Tensor:
+        """Cuts a piece for each of M faces.
+
+        Args:
+            index: M places in the list of faces that the stage was given.
+            plate_to_crop: M similarities.
+            size_px: Side of the pieces.
+
+        Returns:
+            `(M, 3, size, size)` float32 R'G'B' 0..1 in the face space; past the plate's edge its last pixels repeat.
+        """
+
+
+class AlignerOptions(StageOptions):
+    """Settings of every aligner."""
+
+    template: TemplateName = Field("ffhq_512", description="Face template that the five points are laid onto.")
+    crop_size: int = Field(512, ge=32, le=2048, description="Side of the crops that later stages see, in pixels.")
+    zoom: float = Field(1.0, gt=0.2, le=3.0, description="Above 1 crops tighter around the face, below 1 wider.")
+
+    @property
+    def crop(self) -> CropSpec:
+        """The crop that these settings ask for."""
+        return CropSpec(self.template, self.crop_size, self.zoom)
+
+
+class Aligner(Stage[OptionsT]):
+    """Finds a face's landmarks; the host makes the similarity of its crop from them, by least squares.
+
+    Its `Options` derive from `AlignerOptions`.
+    """
+
+    needs = frozenset({"faces"})
+    gives = frozenset({"landmarks", "crops"})
+
+    @abstractmethod
+    def align(self, detections: Sequence[Detection], cut: Cutter) -> Sequence[Landmarks | None]:
+        """Finds the landmarks of M faces.
+
+        Args:
+            detections: The faces, in plate pixels; may come from several frames.
+            cut: Gives the pixels around a face.
+
+        Returns:
+            M sets of points in plate pixels; None where there turns out to be no face.
+        """
+
+
+class SwapperOptions(StageOptions):
+    """Settings of every swapper."""
+
+    identity: str = Field(description="Who is put in: a name under [identities].")
+
+
+class Swapped(NamedTuple):
+    """What a swapper makes of N crops."""
+
+    crops: Tensor
+    """`(N, 3, S, S)` float32 with the other face."""
+    mattes: Tensor
+    """`(N, 1, S, S)` float32 0..1, where it has something to show."""
+
+
+class Swapper(Stage[OptionsT]):
+    """Makes another face of a crop.
+
+    Its `Options` derive from `SwapperOptions`.
+    """
+
+    needs = frozenset({"landmarks", "crops"})
+    gives = frozenset({"swapped", "matte"})
+
+    @property
+    def crop(self) -> CropSpec | None:
+        """The crop that it must be given; None takes the aligner's."""
+        return None
+
+    @classmethod
+    def wants_stills(cls) -> bool:
+        """Whether the identity's stills must be detected and aligned by the pipeline's own stages before the run."""
+        return False
+
+    @abstractmethod
+    def swap(self, faces: FaceBatch, identity: Identity) -> Swapped:
+        """Swaps N faces that are to become `identity`."""
+
+
+class MatteOptions(StageOptions):
+    """Settings of every matte stage."""
+
+    combine: Literal["multiply", "min", "max", "replace"] = Field(
+        "multiply", description="How it joins the matte that is there: product, smaller, larger, or in its place."
+    )
+
+
+class Matte(Stage[OptionsT]):
+    """Says what is replaced.
+
+    Its `Options` derive from `MatteOptions`.
+    """
+
+    needs = frozenset({"crops"})
+    gives = frozenset({"matte"})
+
+    @abstractmethod
+    def matte(self, faces: FaceBatch) -> Tensor:
+        """Gives `(N, 1, S, S)` float32 0..1."""
+
+
+ColorMap = Callable[["Tensor"], "Tensor"]
+"""Maps colours: `(N, 3, H, W)` or `(3, H, W)` float32 to the same shape."""
+
+
+class ColorMatchOptions(StageOptions):
+    """Settings of every colour match."""
+
+    strength: float = Field(1.0, ge=0, le=1, description="0 leaves the colours, 1 matches them wholly.")
+    lock: Literal["frame", "shot"] = Field(
+        "frame", description="Match each frame for itself, or the whole shot by one map from frames spread over it."
+    )
+    lock_frames: int = Field(9, ge=1, le=99, description="Frames looked at for lock = 'shot'.")
+
+
+class ColorMatch(Stage[OptionsT]):
+    """Brings a swapped face to the plate's colours.
+
+    Its `Options` derive from `ColorMatchOptions`; the host does `strength` and `lock`.
+    """
+
+    needs = frozenset({"swapped", "matte"})
+    gives = frozenset({"swapped"})
+
+    @abstractmethod
+    def fit(self, swapped: Tensor, plate: Tensor, matte: Tensor) -> ColorMap:
+        """Finds one map of colours for faces that belong together.
+
+        Args:
+            swapped: `(N, 3, H, W)` float32, the face that is put in.
+            plate: `(N, 3, H, W)` float32, what was there.
+            matte: `(N, 1, H, W)` float32 0..1, where colours count.
+
+        Returns:
+            The map that brings the colours of `swapped` to those of `plate`.
+        """
+
+
+class Deflicker(Stage[OptionsT]):
+    """Steadies a swapped face over time."""
+
+    needs = frozenset({"swapped", "matte"})
+    gives = frozenset({"swapped"})
+
+    @abstractmethod
+    def steady(self, window: FaceWindow) -> Tensor:
+        """Gives `(3, S, S)` float32: the window's central face, steadied."""
+
+
+class Blend(Stage[OptionsT]):
+    """Joins a face and the plate, at the plate's own resolution, inside the matte's box."""
+
+    needs = frozenset({"swapped", "matte"})
+    gives = frozenset({"result"})
+
+    @abstractmethod
+    def blend(self, patch: Tensor, plate: Tensor, matte: Tensor) -> Tensor:
+        """Joins them.
+
+        Args:
+            patch: `(1, 3, H, W)` float32, the swapped face.
+            plate: `(1, 3, H, W)` float32.
+            matte: `(1, 1, H, W)` float32 0..1.
+
+        Returns:
+            `(1, 3, H, W)`. What it holds where the matte is 0 is not used: the host leaves those pixels alone.
+        """
+
+
+KINDS: dict[str, type[Stage[Any]]] = {
+    "detector": Detector,
+    "aligner": Aligner,
+    "swapper": Swapper,
+    "matte": Matte,
+    "color": ColorMatch,
+    "blend": Blend,
+    "deflicker": Deflicker,
+    "stage": Stage,
+}
+"""The class that a stage of each kind derives from."""
+
+__all__ = [
+    "KINDS",
+    "Aligner",
+    "AlignerOptions",
+    "Asset",
+    "Batch",
+    "Blend",
+    "ColorMap",
+    "ColorMatch",
+    "ColorMatchOptions",
+    "CropSpec",
+    "Cutter",
+    "Deflicker",
+    "Detection",
+    "Detector",
+    "Face",
+    "FaceBatch",
+    "FaceWindow",
+    "Frame",
+    "InputPath",
+    "Landmarks",
+    "Matte",
+    "MatteOptions",
+    "OptionsT",
+    "PipelinePath",
+    "Setting",
+    "Span",
+    "Stage",
+    "StageOptions",
+    "Swapped",
+    "Swapper",
+    "SwapperOptions",
+    "Window",
+]
