@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import overload
 
 from vfxswap.errors import UsageError
 
@@ -56,7 +57,11 @@ class FrameRange(Sequence[int]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int and slice overloads of Sequence
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[int, ...]: ...
+    def __getitem__(self, index: int | slice) -> int | tuple[int, ...]:
         return self.numbers[index]
 
     def __iter__(self) -> Iterator[int]:
@@ -84,8 +89,8 @@ class FrameRange(Sequence[int]):
 def exact_rate(rate: float | Fraction) -> Fraction:
     """Recovers the exact rate that a decimal stands for: 23.976 is 24000/1001, 25.0 is 25.
 
-    A decimal within 0.02 % of `n * 1000 / 1001` for a whole n (NTSC's family, SMPTE ST 12-1) becomes that; anything else
-    the nearest fraction with a denominator of at most 1001.
+    A decimal within 0.02 % of `n * 1000 / 1001` for a whole n (NTSC's family, SMPTE ST 12-1) becomes that; anything
+    else the nearest fraction with a denominator of at most 1001.
 
     Raises:
         UsageError: The rate is not positive.

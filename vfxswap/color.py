@@ -92,7 +92,7 @@ class ColorTags:
 
         Args:
             stated: The pipeline's `color_space`, a name of `SPACES`, or None. It wins over tags, but never over the
-                stream's range, which is a fact of the coding and not of the camera; and pictures stored as R'G'B' stay so.
+                stream's range, which is a fact of the coding and not of the camera; what is stored as R'G'B' stays so.
             path: The file, for the message.
 
         Returns:
@@ -116,8 +116,8 @@ class ColorTags:
                 if value.name == "UNSPECIFIED"
             ]
             raise ColorError(
-                f"{path or 'the plate'} does not say its colour ({', '.join(missing)} not tagged); state it in the pipeline"
-                f' file, as [shot] color_space = "bt709" (allowed: {", ".join(SPACES)})',
+                f"{path or 'the plate'} does not say its colour ({', '.join(missing)} not tagged); state it in the"
+                f' pipeline file, as [shot] color_space = "bt709" (allowed: {", ".join(SPACES)})',
                 path=path,
             )
         if tags.range is Range.UNSPECIFIED:
@@ -142,7 +142,7 @@ SPACES: dict[str, ColorTags] = {
 class PixelLayout:
     """How samples lie in memory, the same words for every codec.
 
-    A picture's planes are always given in the order of `channels`, each as a 2-D array with its own (possibly subsampled)
+    A picture's planes are always given in the order of `channels`, each as a 2-D array with its own (perhaps subsampled)
     size; a packed store such as rgb24 or nv12 is given as strided views, so every consumer sees planes.
     """
 

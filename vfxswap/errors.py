@@ -145,7 +145,7 @@ class Cancelled(Retryable):
 class Problem:
     """One thing that is wrong in a pipeline file.
 
-    Each field that is known is said in the text: file, stage, key, value, what is allowed, the nearest name that exists.
+    Each field that is known is said in the text: file, stage, key, value, what is allowed, the nearest name.
     """
 
     message: str

@@ -224,7 +224,7 @@ class FaceBatch:
 
 @dataclass(frozen=True, slots=True)
 class FaceWindow:
-    """One face over the neighbouring frames, oldest first; T frames, of which some may be missing at a cut or the shot's ends.
+    """One face over the neighbouring frames, oldest first; T frames, fewer at a cut or the shot's ends.
 
     All crops follow the face (each frame's own similarity), so what is left of the motion is the face's own.
     """

@@ -1,8 +1,8 @@
 """Boxes, landmarks, similarities and face templates.
 
-Convention, for all of vfxswap: a point is `(x, y)` in pixels, x to the right, y down; the *centre* of the top-left pixel
-is `(0.5, 0.5)`, so a pixel `i` covers `[i, i + 1)` and a picture of width W spans `[0, W]`. A similarity is a 2x3 float64
-matrix that maps column vectors `(x, y, 1)`; its name says from where to where (`plate_to_crop`).
+Convention, for all of vfxswap: a point is `(x, y)` in pixels, x to the right, y down; the *centre* of the top-left
+pixel is `(0.5, 0.5)`, so a pixel `i` covers `[i, i + 1)` and a picture of width W spans `[0, W]`. A similarity is a 2x3
+float64 matrix that maps column vectors `(x, y, 1)`; its name says from where to where (`plate_to_crop`).
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ REGIONS: dict[Scheme, dict[Region, tuple[int, ...]]] = {
     },
 }
 # fmt: on
-"""Closed outlines (open lines for brows and nose) by region; left and right are the image's for a face that looks at us."""
+"""Closed outlines (open lines for brows and nose) by region; left and right are the image's, face to face."""
 
 _MESH_NOSE_TIP, _MESH_MOUTH = 1, (61, 291)
 _IBUG_NOSE_TIP, _IBUG_MOUTH = 30, (48, 54)
@@ -279,7 +279,8 @@ def pose_of(landmarks: Landmarks) -> Pose:
     """A coarse pose from the five points, by the nose's place between the eyes and mouth.
 
     The classic weak-perspective estimate: with the roll taken out, the nose tip's offset from the middle of the face in
-    half widths is `sin(yaw)` scaled by the nose's depth. Coarse is enough: it chooses between stills, nothing is placed by it.
+    half widths is `sin(yaw)` scaled by the nose's depth. Coarse is enough to choose between
+    stills; nothing is placed by it.
     """
     left, right, nose, mouth_left, mouth_right = landmarks.five()
     across = right - left

@@ -1,7 +1,7 @@
 """Who is put in: an identity's folder, its consent record, its stills and weights.
 
-Consent comes first: an identity whose record is missing, not yet or no longer valid, or of another production is refused
-before a frame is decoded.
+Consent comes first: an identity whose record is missing, not yet or no longer valid, or of another production is
+refused before a frame is decoded.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def load_identity(name: str, folder: Path) -> tuple[Identity | None, list[Proble
     if not stills and not weights:
         return None, [
             Problem(
-                f"{folder} holds neither stills (still*.jpg, .png, .tif, .exr) nor weights (*.safetensors, *.onnx, *.dfm)",
+                f"{folder} holds neither stills (still*.jpg, .png, .tif, .exr) nor weights "
+                "(*.safetensors, *.onnx, *.dfm)",
                 stage=where,
                 key="path",
             )

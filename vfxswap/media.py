@@ -169,7 +169,7 @@ class Writer(ABC):
 
     @abstractmethod
     def keep_partial(self) -> tuple[Path, ...]:
-        """Ends what was written so far as `NAME.partial` and returns these paths; the delivery's own name stays free."""
+        """Ends what was written so far as `NAME.partial` and returns these paths; its own name stays free."""
 
     @abstractmethod
     def abandon(self) -> None:

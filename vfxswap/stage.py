@@ -1,7 +1,7 @@
 """Stages: one step each, with strict settings, a declared window, and one method in the field's own terms.
 
-The host cuts crops, batches faces over frames, keeps windows, combines mattes and pastes back; a stage computes. A stage
-gets immutable input, keeps no state between frames (what it needs of its neighbours it declares as a window), and gives
+The host cuts crops, batches faces over frames, keeps windows, combines mattes and pastes back; a stage computes. A
+stage gets immutable input, keeps no state between frames (what it needs of its neighbours it declares as a window), and gives
 the same output for the same input on the same kind of device.
 """
 
@@ -133,7 +133,7 @@ class Stage(ABC, Generic[OptionsT]):
     def survey_frames(self, first: int, last: int) -> Sequence[int]:  # noqa: ARG002
         """Frames of the plate that it wants to see, as they come from the stages before it, before the run starts.
 
-        For what is decided once a shot. It must depend on the plate's range alone, so that every chunk decides the same.
+        For what is decided once a shot. It must depend on the plate's range alone, so that all chunks decide alike.
         """
         return ()
 
@@ -146,7 +146,7 @@ class Stage(ABC, Generic[OptionsT]):
     def close(self) -> None:
         """Gives back what `open` took."""
 
-    def process(self, window: Window) -> Frame:
+    def process(self, window: Window) -> Frame:  # noqa: ARG002 - the kinds below have methods of their own
         """Works on one frame, seeing its neighbours; returns the changed copy of `window.frame`."""
         raise TypeError(f"{type(self).__name__} must override the method of its kind, or process(window)")
 
