@@ -158,7 +158,7 @@ class Frame:
     """The faces seen, in the detector's order."""
     cut_before: bool = False
     """Whether a new shot starts with this frame; no temporal window reaches over it."""
-    props: Mapping[str, object] = field(default=_NO_PROPS)
+    props: Mapping[str, object] = field(default_factory=lambda: _NO_PROPS)
     """What plugins want to pass on, under names of their own (`"studio.key"`)."""
     notes: tuple[str, ...] = ()
     """Why this frame is less than perfect, for the report."""

@@ -1,8 +1,8 @@
 """Stages: one step each, with strict settings, a declared window, and one method in the field's own terms.
 
 The host cuts crops, batches faces over frames, keeps windows, combines mattes and pastes back; a stage computes. A
-stage gets immutable input, keeps no state between frames (what it needs of its neighbours it declares as a window), and gives
-the same output for the same input on the same kind of device.
+stage gets immutable input, keeps no state between frames (what it needs of its neighbours it declares as a window), and
+gives the same output for the same input on the same kind of device.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Asset = Literal["faces", "landmarks", "crops", "swapped", "matte", "result"]
 def _from_pipeline(value: object, info: ValidationInfo) -> object:
     """Makes a relative path relative to the pipeline file, whose folder is in the validation context."""
     folder = (info.context or {}).get("folder")
-    if isinstance(value, str):
-        value = Path(value)
-    if isinstance(value, Path) and folder is not None:
-        return Path(folder) / value
-    return value
+    if not isinstance(value, str | Path):
+        return value
+    path = Path(value) if folder is None else Path(folder) / value
+    # Strict validation takes a Path from Python and a string from JSON, in which a pipeline file's tables are given.
+    return str(path) if info.mode == "json" else path
 
 
 def _existing(path: Path) -> Path:
