@@ -59,7 +59,7 @@ class _Axis(NamedTuple):
 def _coding(layout: PixelLayout, tags: ColorTags) -> _Coding:
     if layout.is_float:
         return _Coding(0.0, 1.0, 0.0, 1.0, 0)
-    top = (1 << (layout.bits + layout.shift)) - 1
+    top = ((1 << layout.bits) - 1) << layout.shift
     if tags.range is Range.FULL:
         span = float(((1 << layout.bits) - 1) << layout.shift)
         return _Coding(0.0, span, float(1 << (layout.bits - 1 + layout.shift)), span, top)
