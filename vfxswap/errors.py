@@ -117,13 +117,15 @@ class FrameFailed(VfxswapError):
     Args:
         stage: Name of the stage in the pipeline file.
         owner: Plugin and distribution that the stage comes from.
-        frames: The shot's numbers of the frames it was working on.
+        frames: The shot's numbers of the frames it was working on; none if it failed before the first.
         cause: The error.
     """
 
     def __init__(self, *, stage: str, owner: str, frames: Sequence[int], cause: BaseException) -> None:
-        where = f"frame {frames[0]}" if len(frames) == 1 else f"frames {frames[0]}-{frames[-1]}"
-        super().__init__(f"stage {stage!r} (from {owner}) failed at {where}: {type(cause).__name__}: {cause}")
+        where = "before the first frame"
+        if frames:
+            where = f"at frame {frames[0]}" if len(frames) == 1 else f"at frames {frames[0]}-{frames[-1]}"
+        super().__init__(f"stage {stage!r} (from {owner}) failed {where}: {type(cause).__name__}: {cause}")
         self.stage, self.owner, self.frames, self.cause = stage, owner, tuple(frames), cause
 
 

@@ -1,0 +1,205 @@
+"""Assembly: from a checked pipeline to a line of open stages, ready for the first batch.
+
+Stages are opened in order, since later ones may need what earlier ones see: an identity's stills are looked at by the
+pipeline's own detector and aligner, and a stage that decides something once a shot surveys frames as they come from the
+stages before it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import torch
+
+from vfxswap.casting import Role
+from vfxswap.chunks import Batches, spans_to_compute
+from vfxswap.crops import View
+from vfxswap.drivers import Shot, Step, driver_for
+from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
+from vfxswap.errors import FrameFailed, PluginError, VfxswapError
+from vfxswap.frame import Frame
+from vfxswap.geometry import CropSpec
+from vfxswap.host import Host
+from vfxswap.identity import Identity
+from vfxswap.line import Meter, Station, carry, reach
+from vfxswap.pipeline import Pipeline, PlannedStage
+from vfxswap.portraits import Eyes, look_at
+from vfxswap.stage import Aligner, Detector, Setting, Stage, Swapper
+
+T = TypeVar("T")
+
+_HOST = "the host"
+
+
+@dataclass(slots=True)
+class Workshop:
+    """Where a line is put together and run."""
+
+    plan: Pipeline
+    host: Host
+    device: torch.device
+    pool: Executor
+    ahead: int
+    """Batches in work at once, for each segment of the line."""
+    meter: Meter = field(default_factory=Meter)
+
+    @property
+    def view(self) -> View:
+        """How the plate's pictures are looked at."""
+        return View(self.plan.tags, self.plan.plate.rotation, self.device)
+
+
+@contextmanager
+def assembled(workshop: Workshop) -> Iterator[list[Station]]:
+    """Opens the stages of a pipeline, and closes them again.
+
+    Raises:
+        MediaError: A still of an identity cannot be used.
+        FrameFailed: A stage failed while it was opened or surveyed.
+    """
+    with ExitStack() as stack:
+        yield _Assembly(workshop, stack).stations()
+
+
+class _Assembly:
+    def __init__(self, workshop: Workshop, stack: ExitStack) -> None:
+        self._shop, self._stack, self._plan = workshop, stack, workshop.plan
+        self._open: list[Stage[Any]] = []
+        self._identities: dict[str, Identity] = dict(self._plan.identities)
+        self._shot = Shot(
+            view=workshop.view,
+            first=self._plan.plate.first,
+            last=self._plan.plate.last,
+            fail_on_missing=self._plan.shot.on_missing == "fail",
+        )
+
+    def stations(self) -> list[Station]:
+        stations = self._time_steps()
+        names = Counter(planned.name for planned in self._plan.stages)
+        for planned in self._plan.stages:
+            label = planned.name if names[planned.name] == 1 else f"{planned.name} (stage {planned.index})"
+            with _answering_for(label, planned.owner):
+                station = Station(label, planned.owner, self._step(planned))
+                self._survey(station.step, stations)
+            stations.append(station)
+        return stations
+
+    def _time_steps(self) -> list[Station]:
+        """The host's own steps: where shots begin, if any stage looks at neighbours."""
+        cuts = self._plan.shot.cuts
+        if cuts != "auto":
+            return [Station("cuts", _HOST, GivenCuts(frozenset(cuts)))]
+        if not any(self._made(planned).window != (0, 0) for planned in self._plan.stages):
+            return []
+        return [Station("thumbnails", _HOST, Thumbnails(self._shot)), Station("cuts", _HOST, Cuts())]
+
+    def _made(self, planned: PlannedStage) -> Stage[Any]:
+        width, height = self._plan.plate.width, self._plan.plate.height
+        setting = Setting(
+            device=self._shop.device,
+            models=self._plan.store,
+            width=width,
+            height=height,
+            first=self._shot.first,
+            last=self._shot.last,
+            identities=self._identities,
+        )
+        return planned.cls(planned.options, setting)
+
+    def _step(self, planned: PlannedStage) -> Step:
+        if issubclass(planned.cls, Swapper):
+            self._prepare_identity(planned)
+        stage = self._made(planned)
+        if isinstance(stage, Aligner):
+            self._shot = replace(self._shot, roles=self._roles(stage), crops=self._crops())
+        self._stack.callback(stage.close)
+        self._in_pool(stage.open)
+        self._open.append(stage)
+        return driver_for(stage, self._shot, self._identities)
+
+    def _crops(self) -> dict[str, CropSpec]:
+        """The crop that each identity's swapper asks for."""
+        swappers = [self._made(planned) for planned in self._plan.stages if issubclass(planned.cls, Swapper)]
+        return {s.options.identity: s.crop for s in swappers if isinstance(s, Swapper) and s.crop is not None}
+
+    def _eyes(self, aligner: Aligner[Any]) -> Eyes:
+        detector = next((stage for stage in self._open if isinstance(stage, Detector)), None)
+        return Eyes(self._shop.host, detector, aligner, self._shop.device)
+
+    def _roles(self, aligner: Aligner[Any]) -> tuple[Role, ...]:
+        """Who takes which face, of the identities that are put in."""
+        used = [planned.options.identity for planned in self._plan.stages if issubclass(planned.cls, Swapper)]
+        roles = []
+        for name, rule in self._plan.casting.items():
+            if name not in used:
+                continue
+            likeness = None
+            if rule.still is not None:
+                self._in_pool(aligner.open)
+                likeness = self._in_pool(lambda still=rule.still: look_at(still, "srgb", self._eyes(aligner))).landmarks
+            roles.append(Role(name, rule, likeness))
+        return tuple(roles)
+
+    def _prepare_identity(self, planned: PlannedStage) -> None:
+        """Looks at the identity's stills, if its swapper wants that and nobody has yet."""
+        name = planned.options.identity
+        identity = self._identities[name]
+        if identity.portraits or not planned.cls.wants_stills():
+            return
+        aligner = next((stage for stage in self._open if isinstance(stage, Aligner)), None)
+        if aligner is None:
+            raise PluginError(f"stage {planned.name!r} needs an aligner before it, to look at the stills of {name!r}")
+        eyes = self._eyes(aligner)
+        portraits = self._in_pool(lambda: tuple(look_at(path, identity.color_space, eyes) for path in identity.stills))
+        self._identities[name] = replace(identity, portraits=portraits)
+
+    def _in_pool(self, work: Callable[[], T]) -> T:
+        """Runs work as the line's tasks are run: on a thread of the pool, without gradients."""
+
+        def task() -> T:
+            with torch.inference_mode():
+                return work()
+
+        return self._shop.pool.submit(task).result()
+
+    def _survey(self, step: Step, before: Sequence[Station]) -> None:
+        numbers = sorted(set(step.survey_frames()))
+        if numbers:
+            frames = list(rendered(self._shop, before, numbers))
+            self._in_pool(lambda: step.survey(frames))
+
+
+def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[int]) -> Iterator[Frame]:
+    """Some frames of the plate, as they come from some steps; for surveys.
+
+    Raises:
+        TruncatedPlate: The plate breaks off before one of them.
+    """
+    plan = workshop.plan
+    wanted = frozenset(numbers)
+    with plan.reader(plan.plate_path) as reader:
+        for first, last in spans_to_compute(numbers, plan.plate.first, plan.plate.last, reach(stations)):
+            batches = Batches(reader.frames(first, last))
+            line = carry(
+                batches, stations, wanted=wanted, pool=workshop.pool, ahead=workshop.ahead, meter=workshop.meter
+            )
+            for batch in line:
+                yield from (frame for frame in batch if frame.number in wanted)
+            if batches.broken is not None:
+                raise batches.broken
+
+
+@contextmanager
+def _answering_for(label: str, owner: str) -> Iterator[None]:
+    """Errors of a stage that is made, opened or surveyed are laid at its door."""
+    try:
+        yield
+    except VfxswapError:
+        raise
+    except Exception as error:  # the host's boundary to plugins
+        raise FrameFailed(stage=label, owner=owner, frames=(), cause=error) from error

@@ -1,0 +1,116 @@
+"""What every driver is, and what it is given."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Container, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vfxswap.casting import Role
+from vfxswap.crops import View
+from vfxswap.errors import ShapeError
+from vfxswap.frame import Batch, Frame
+from vfxswap.geometry import CropSpec
+from vfxswap.stage import Span, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What every driver of a run needs to know."""
+
+    view: View
+    first: int
+    """First frame of the plate."""
+    last: int
+    """Last frame of the plate."""
+    roles: tuple[Role, ...] = ()
+    fail_on_missing: bool = False
+    """Whether a frame in which an identity finds no face is an error."""
+    crops: Mapping[str, CropSpec] = field(default_factory=dict)
+    """The crop that each identity's swapper asks for, where it differs from the aligner's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """A batch and the frames before and after it that a window may reach, within the plate."""
+
+    before: tuple[Frame, ...]
+    batch: Batch
+    after: tuple[Frame, ...]
+    wanted: Container[int]
+    """Frames that will be written; the others only serve windows."""
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """All of them, oldest first."""
+        return (*self.before, *self.batch.frames, *self.after)
+
+
+class Step(ABC):
+    """One step of the line: something that changes a batch of frames, seeing their neighbours."""
+
+    span: Span = Span()
+    """Neighbouring frames that it must be given."""
+
+    def survey_frames(self) -> Sequence[int]:
+        """Frames of the plate to look at before the run."""
+        return ()
+
+    def survey(self, frames: Sequence[Frame]) -> None:  # noqa: B027 - most steps survey nothing
+        """Looks at them."""
+
+    @abstractmethod
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        """The changed frames of `around.batch`."""
+
+    def work(self, around: Around) -> Batch:
+        """Works on the batch."""
+        return Batch(self.frames(around))
+
+
+class Driver(Step):
+    """A step that puts one stage to work."""
+
+    def __init__(self, stage: Stage[Any], shot: Shot) -> None:
+        self.stage, self.shot = stage, shot
+        self.span = stage.window
+        self._turns = threading.Lock() if stage.threads == "one" else nullcontext()
+
+    def survey_frames(self) -> Sequence[int]:
+        """See `Step`."""
+        return self.stage.survey_frames(self.shot.first, self.shot.last)
+
+    def survey(self, frames: Sequence[Frame]) -> None:
+        """See `Step`."""
+        self.stage.survey(frames)
+
+    def work(self, around: Around) -> Batch:
+        """Works on the batch, alone if the stage wants that."""
+        with self._turns:
+            return super().work(around)
+
+
+def given(value: Any) -> Any:
+    """A value that the order of stages, checked before the run, has made sure of."""
+    if value is None:
+        raise ShapeError("a face", expected="filled in by an earlier stage", actual="None")
+    return value
+
+
+def checked(tensor: Tensor, what: str, shape: tuple[int, ...]) -> Tensor:
+    """A stage's tensor, if it has the promised shape, float32 and no NaN.
+
+    Raises:
+        ShapeError: It has not.
+    """
+    if tuple(tensor.shape) != shape or tensor.dtype is not torch.float32:
+        raise ShapeError(what, expected=f"{shape} float32", actual=f"{tuple(tensor.shape)} {tensor.dtype}")
+    if not bool(torch.isfinite(tensor).all()):
+        raise ShapeError(what, expected="finite", actual="NaN or infinity in it")
+    return tensor

@@ -1,0 +1,92 @@
+"""Drivers of the stages that find faces: detectors and aligners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from vfxswap.casting import cast
+from vfxswap.crops import PlateCutter, cut_crop, lies_outside, small_picture
+from vfxswap.drivers.base import Around, Driver, given
+from vfxswap.errors import MediaError, ShapeError
+from vfxswap.frame import Detection, Face, Frame
+from vfxswap.geometry import Landmarks
+from vfxswap.stage import Aligner, AlignerOptions, Detector
+
+
+class DetectorDriver(Driver):
+    """Gives the stage small upright pictures."""
+
+    stage: Detector[Any]
+
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        """See `Driver`."""
+        batch, size = around.batch, self.stage.image_size()
+        images = None
+        if size is not None:
+            pictures = [small_picture(frame.plate, self.shot.view, size) for frame in batch]
+            images = torch.stack(pictures).to(self.shot.view.device)
+        found = self.stage.detect(images, batch.numbers)
+        if len(found) != len(batch):
+            raise ShapeError("lists of detections", expected=f"{len(batch)}, one a frame", actual=str(len(found)))
+        return tuple(self._seen(frame, list_, size) for frame, list_ in zip(batch, found, strict=True))
+
+    def _seen(self, frame: Frame, found: Sequence[Detection], size: tuple[int, int] | None) -> Frame:
+        if size is not None:
+            width, height = self.shot.view.upright_size(frame.plate)
+            found = [detection.scaled(width / size[0], height / size[1]) for detection in found]
+        return frame.with_faces([Face(detection) for detection in found])
+
+
+class AlignerDriver(Driver):
+    """Gives the stage the faces of all frames, casts the identities, and cuts the crops of those who are swapped."""
+
+    stage: Aligner[Any]
+
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        """See `Driver`."""
+        places = [(frame, face) for frame in around.batch for face in frame.faces]
+        cutter = PlateCutter([frame for frame, _ in places], self.shot.view)
+        marks = self.stage.align([face.detection for _, face in places], cutter)
+        if len(marks) != len(places):
+            raise ShapeError("sets of landmarks", expected=f"{len(places)}, one a face", actual=str(len(marks)))
+        found = iter(marks)
+        return tuple(self._aligned(frame, [next(found) for _ in frame.faces]) for frame in around.batch)
+
+    def _aligned(self, frame: Frame, marks: Sequence[Landmarks | None]) -> Frame:
+        placed = [self._placed(face, m) for face, m in zip(frame.faces, marks, strict=True) if m is not None]
+        faces = [face for face in placed if not self._outside(frame, face)]
+        if len(faces) < len(frame.faces):
+            frame = frame.noted(f"{len(frame.faces) - len(faces)} of {len(frame.faces)} detections show no face")
+        frame = cast(frame.with_faces(faces), self.shot.roles)
+        self._refuse_missing(frame)
+        return frame.with_faces([self._cropped(frame, face) for face in frame.faces])
+
+    def _refuse_missing(self, frame: Frame) -> None:
+        missing = {role.identity for role in self.shot.roles} - {face.identity for face in frame.faces}
+        if missing and self.shot.fail_on_missing:
+            raise MediaError(
+                f"no face found for identity {', '.join(sorted(missing))};"
+                ' [shot] on_missing = "pass" leaves such frames untouched and lists them in the report',
+                frame=frame.number,
+            )
+
+    def _placed(self, face: Face, marks: Landmarks) -> Face:
+        options: AlignerOptions = self.stage.options
+        matrix = options.crop.plate_to_crop(marks.five())
+        return replace(face, landmarks=marks, plate_to_crop=matrix, crop_size=options.crop_size)
+
+    def _outside(self, frame: Frame, face: Face) -> bool:
+        return lies_outside(frame.plate, self.shot.view, given(face.plate_to_crop), face.crop_size)
+
+    def _cropped(self, frame: Frame, face: Face) -> Face:
+        spec = self.shot.crops.get(face.identity or "")
+        if spec is not None:
+            matrix = spec.plate_to_crop(given(face.landmarks).five())
+            face = replace(face, plate_to_crop=matrix, crop_size=spec.size_px)
+        if self.shot.roles and face.identity is None:
+            return face  # nobody will look at its pixels
+        return replace(face, crop=cut_crop(frame.plate, self.shot.view, given(face.plate_to_crop), face.crop_size))

@@ -1,0 +1,162 @@
+"""The line: batches of frames go through the steps in order, several batches at once.
+
+Windows, timing and blame live here, once, so that no step has to know of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+import torch
+
+from vfxswap.chunks import BATCH_FRAMES
+from vfxswap.conveyor import parallel, windowed
+from vfxswap.drivers.base import Around, Step
+from vfxswap.errors import FrameFailed, OutOfMemory, Refused, Retryable
+from vfxswap.frame import Batch
+from vfxswap.stage import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A step and who answers for it."""
+
+    label: str
+    """As the report shows it: `"mkl"`, or `"mkl (stage 5)"` where a stage is used twice."""
+    owner: str
+    """Plugin and distribution."""
+    step: Step
+
+
+class Meter:
+    """Adds up seconds by name, from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Adds to a name's sum."""
+        with self._lock:
+            self.seconds[name] += seconds
+
+
+def reach(stations: Sequence[Station]) -> Span:
+    """How far the windows of all steps together look."""
+    return Span(sum(s.step.span.behind for s in stations), sum(s.step.span.ahead for s in stations))
+
+
+def carry(
+    batches: Iterable[Batch],
+    stations: Sequence[Station],
+    *,
+    wanted: Container[int],
+    pool: Executor,
+    ahead: int,
+    meter: Meter,
+) -> Iterator[Batch]:
+    """Carries batches of one contiguous range through the steps, lazily and in order.
+
+    Steps that see no neighbours run back to back in one task; a step with a window begins a new task, which waits until
+    its neighbours have come through the steps before.
+
+    Args:
+        batches: Ascending.
+        stations: The steps.
+        wanted: Frames that will be written.
+        pool: Runs the tasks.
+        ahead: Batches in work at once, for each task.
+        meter: Is told the seconds spent in each step.
+
+    Raises:
+        FrameFailed: A step failed; names the stage, its owner and the frame.
+        OutOfMemory: The device's memory is too small.
+    """
+    line = iter(batches)
+    for segment in _segments(stations):
+        task = _Task(segment, meter)
+        line = parallel(pool, task, _arounds(line, segment[0].step.span, wanted), ahead=ahead)
+    return line
+
+
+def _segments(stations: Sequence[Station]) -> list[list[Station]]:
+    found: list[list[Station]] = []
+    for station in stations:
+        if not found or station.step.span != (0, 0):
+            found.append([])
+        found[-1].append(station)
+    return found
+
+
+def _arounds(batches: Iterable[Batch], span: Span, wanted: Container[int]) -> Iterator[Around]:
+    """Each batch with the frames around it that a window may reach."""
+    behind, ahead = -(-span.behind // BATCH_FRAMES), -(-span.ahead // BATCH_FRAMES)
+    for window, center in windowed(batches, behind=behind, ahead=ahead):
+        batch = window[center]
+        low, high = batch.numbers[0] - span.behind, batch.numbers[-1] + span.ahead
+        yield Around(
+            before=tuple(frame for other in window[:center] for frame in other if frame.number >= low),
+            batch=batch,
+            after=tuple(frame for other in window[center + 1 :] for frame in other if frame.number <= high),
+            wanted=wanted,
+        )
+
+
+class _Task:
+    """The steps of one segment, run on one batch by a thread of the pool."""
+
+    def __init__(self, segment: Sequence[Station], meter: Meter) -> None:
+        self._segment, self._meter = segment, meter
+
+    def __call__(self, around: Around) -> Batch:
+        with torch.inference_mode():
+            for station in self._segment:
+                start = time.perf_counter()
+                batch = blamed(station, around)
+                self._meter.add(station.label, time.perf_counter() - start)
+                around = Around((), batch, (), around.wanted)
+        return around.batch
+
+
+def blamed(station: Station, around: Around) -> Batch:
+    """Runs a step; an error is laid at the door of its stage and of the one frame that caused it.
+
+    Raises:
+        FrameFailed: The step failed.
+        OutOfMemory: The device's memory is too small.
+    """
+    try:
+        return station.step.work(around)
+    except (Refused, Retryable):
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfMemory(
+            f"stage {station.label!r} ran out of memory at frames {around.batch.numbers[0]}-{around.batch.numbers[-1]};"
+            " use a smaller crop_size, or fewer workers"
+        ) from error
+    except Exception as error:  # the host's boundary to plugins
+        number = _culprit(station, around)
+        numbers = around.batch.numbers if number is None else (number,)
+        raise FrameFailed(stage=station.label, owner=station.owner, frames=numbers, cause=error) from error
+
+
+def _culprit(station: Station, around: Around) -> int | None:
+    """The first frame of a failed batch that fails alone too."""
+    frames = around.batch.frames
+    for i, frame in enumerate(frames):
+        alone = replace(
+            around,
+            before=(*around.before, *frames[:i]),
+            batch=Batch((frame,)),
+            after=(*frames[i + 1 :], *around.after),
+        )
+        try:
+            station.step.work(alone)
+        except Exception:  # noqa: BLE001 - looked for, and told by the caller
+            return frame.number
+    return None

@@ -1,0 +1,54 @@
+"""What a run's report says of where it came from: versions, plate, stages, models, identities and their consent."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from vfxswap.host import Host
+from vfxswap.identity import Identity
+from vfxswap.pipeline import Pipeline, PlannedStage
+
+_LIBRARIES = ("vfxswap", "torch", "kornia", "av", "numpy", "opencv-python-headless", "onnxruntime")
+
+
+def described(plan: Pipeline, host: Host) -> dict[str, Any]:
+    """The head of a run's report; holds no folder names, which may name clients."""
+    return {
+        "pipeline": plan.path.name,
+        "pipeline_sha256": plan.sha256,
+        "key": plan.key,
+        "production": plan.shot.production,
+        "purpose": plan.shot.purpose,
+        "plate": plan.plate_path.name,
+        "frames": str(plan.frames),
+        "delivery": plan.delivery_path.name,
+        "device": str(plan.device),
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "stages": [_stage(planned) for planned in plan.stages],
+        "models": {
+            name: {"sha256": card.sha256, "licence": card.licence, "commercial": card.commercial}
+            for name in sorted({name for planned in plan.stages for name in planned.models})
+            for card in [plan.store.cards[name]]
+        },
+        "identities": {name: _identity(identity) for name, identity in plan.identities.items()},
+        "plugins": [record.owner for record in host.plugins if record.error is None],
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _stage(planned: PlannedStage) -> dict[str, Any]:
+    return {"use": planned.name, "owner": planned.owner, "options": planned.options.model_dump(mode="json")}
+
+
+def _identity(identity: Identity) -> dict[str, Any]:
+    consent = identity.consent.model_dump(mode="json", by_alias=True)
+    return {"name": identity.title, "licence": identity.licence, "consent": consent}

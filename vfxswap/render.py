@@ -1,0 +1,253 @@
+"""The journey: a pipeline's plate goes through its stages into its delivery.
+
+Decoding and encoding have threads of their own, stages run in a pool, and every queue is bounded, so that memory does not
+grow with the shot. Nothing here is global: `run` may be called again, or from several threads.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from vfxswap.assembly import Workshop, assembled
+from vfxswap.chunks import Batches, spans_to_compute
+from vfxswap.conveyor import ReadAhead, Sink
+from vfxswap.errors import Cancelled, FrameFailed, MediaError, TruncatedPlate, UsageError, VfxswapError
+from vfxswap.frame import Frame
+from vfxswap.host import Host
+from vfxswap.line import Station, carry, reach
+from vfxswap.media import Reader, Writer
+from vfxswap.models import ModelStore
+from vfxswap.pipeline import Pipeline, load
+from vfxswap.record import described
+from vfxswap.report import FrameRecord, Progress, Report, finished_key, report_path
+
+_DECODED_FRAMES = 12
+"""Frames decoded ahead of the stages."""
+_ENCODE_FRAMES = 8
+"""Finished frames that may wait for the encoder."""
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def run(  # noqa: PLR0913 - each is a word of the command line
+    pipeline: Path | str,
+    *,
+    frames: str | None = None,
+    plate: Path | str | None = None,
+    out: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+    host: Host | None = None,
+) -> Report:
+    """Runs a pipeline file.
+
+    Args:
+        pipeline: The TOML file.
+        frames: Frames to write instead of those the file says, as `"1001-1100x2"`.
+        plate: Plate to take instead, relative to the working folder.
+        out: Delivery to write instead, relative to the working folder.
+        overrides: Settings to change, as `"stages.mkl.strength=0.5"`.
+        device: `"cpu"`, `"cuda"`, `"cuda:1"` or `"auto"` (a GPU where there is one).
+        overwrite: Whether a delivery that is there may be replaced.
+        workers: Threads that run stages; by default one a core on the CPU, two on a GPU.
+        progress: Is told after each frame, from this thread.
+        host: The plugins; by default all that this machine has.
+
+    Returns:
+        What happened to each frame. If the delivery is there already, complete and made from the very same things, nothing
+        is done and `already_done` is true.
+
+    Raises:
+        PipelineError: The file, or what it names, is wrong; holds all problems.
+        FrameFailed: A stage failed; what is done so far is kept as `NAME.partial`.
+        TruncatedPlate: The plate broke off; likewise.
+        MediaError: The delivery cannot be written.
+        Cancelled: Interrupted from the keyboard; no delivery is left.
+    """
+    host = Host() if host is None else host
+    plan = load(
+        Path(pipeline),
+        host,
+        store=ModelStore.from_environment(host.model_cards()),
+        overrides=overrides,
+        plate=None if plate is None else Path(plate),
+        out=None if out is None else Path(out),
+        frames=frames,
+        device=device,
+    )
+    return render(plan, host, overwrite=overwrite, workers=workers, progress=progress)
+
+
+def render(
+    plan: Pipeline,
+    host: Host,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Report:
+    """Runs a pipeline that is loaded already; see `run`."""
+    if plan.delivery_path.exists() and not overwrite:
+        return _standing(plan)
+    report = Report(run=described(plan, host))
+    device = torch.device(plan.device)
+    count = workers or (_cores() if device.type == "cpu" else 2)
+    host.notify("vfxswap_shot_started", pipeline=str(plan.path), first=plan.frames[0], last=plan.frames[-1])
+    start = time.perf_counter()
+    try:
+        with _pool(count) as pool:
+            shop = Workshop(plan=plan, host=host, device=device, pool=pool, ahead=count + 1)
+            try:
+                _Render(shop, report, progress).go()
+            finally:
+                report.stage_seconds = dict(shop.meter.seconds)
+    except KeyboardInterrupt:
+        report.error = "cancelled"
+        raise Cancelled("cancelled; no delivery was left behind") from None
+    except VfxswapError as error:
+        report.error = str(error)
+        raise
+    finally:
+        report.wall_seconds = time.perf_counter() - start
+        if plan.delivery_path.parent.is_dir():
+            report.write(report_path(plan.delivery_path))
+        host.notify("vfxswap_shot_finished", report=report)
+    return report
+
+
+def _standing(plan: Pipeline) -> Report:
+    """What to make of a delivery that is there already."""
+    if finished_key(plan.delivery_path) == plan.key:
+        return Report(outputs=(plan.delivery_path,), already_done=True, path=report_path(plan.delivery_path))
+    raise UsageError(
+        f"{plan.delivery_path} is there already and was made from other settings, another plate or other versions;"
+        " write elsewhere with --out, or replace it with --overwrite"
+    )
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads for the stages, each with one thread inside torch.
+
+    Several one-thread workers are faster than one worker of several threads, and their sums do not depend on how many
+    cores a machine has.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="stages", initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Render:
+    """One run: reader, line, writer."""
+
+    def __init__(self, shop: Workshop, report: Report, progress: ProgressCallback | None) -> None:
+        self._shop, self._plan, self._report, self._progress = shop, shop.plan, report, progress
+        self._started = 0.0
+
+    def go(self) -> None:
+        plan = self._plan
+        with plan.reader(plan.plate_path) as reader, assembled(self._shop) as stations, self._writer() as writer:
+            sink = Sink(self._timed("encode", writer.write), depth=_ENCODE_FRAMES, name="encode")
+            try:
+                self._deliver(self._frames(reader, stations), sink)
+                sink.close()
+            except (FrameFailed, TruncatedPlate):
+                sink.close()
+                self._report.outputs = writer.keep_partial()
+                raise
+            finally:
+                sink.stop()
+            self._report.outputs = writer.finish()
+
+    @contextmanager
+    def _writer(self) -> Iterator[Writer]:
+        plan = self._plan
+        writer = plan.writer(
+            plan.delivery_path,
+            plan.writer_options,
+            like=plan.plate,
+            tags=plan.tags,
+            first=plan.frames[0],
+            last=plan.frames[-1],
+        )
+        try:
+            yield writer
+        finally:
+            writer.abandon()
+
+    def _frames(self, reader: Reader, stations: Sequence[Station]) -> Iterator[Frame]:
+        """The asked-for frames, finished, in order."""
+        plan, shop = self._plan, self._shop
+        wanted = frozenset(plan.frames)
+        for first, last in spans_to_compute(plan.frames, plan.plate.first, plan.plate.last, reach(stations)):
+            with ReadAhead(self._decoded(reader, first, last), depth=_DECODED_FRAMES, name="decode") as decoded:
+                batches = Batches(decoded)
+                line = carry(batches, stations, wanted=wanted, pool=shop.pool, ahead=shop.ahead, meter=shop.meter)
+                for batch in line:
+                    yield from (frame for frame in batch if frame.number in wanted)
+            if batches.broken is not None:
+                raise batches.broken
+
+    def _decoded(self, reader: Reader, first: int, last: int) -> Iterator[Frame]:
+        frames = reader.frames(first, last)
+        while True:
+            start = time.perf_counter()
+            frame = next(frames, None)
+            self._shop.meter.add("decode", time.perf_counter() - start)
+            if frame is None:
+                return
+            yield frame
+
+    def _timed(self, name: str, work: Callable[[Frame], None]) -> Callable[[Frame], None]:
+        def timed(frame: Frame) -> None:
+            start = time.perf_counter()
+            work(frame)
+            self._shop.meter.add(name, time.perf_counter() - start)
+
+        return timed
+
+    def _deliver(self, frames: Iterator[Frame], sink: Sink[Frame]) -> None:
+        for frame in frames:
+            self._shop.host.notify("vfxswap_frame_done", frame=frame)
+            sink.put(replace(frame, faces=()))  # crops are not kept alive by the encoder's queue
+            self._report.frames.append(_record(frame))
+            self._tell()
+        if len(self._report.frames) != len(self._plan.frames):
+            raise MediaError(
+                f"{len(self._plan.frames)} frames were asked for and {len(self._report.frames)} came from the plate",
+                path=self._plan.plate_path,
+            )
+
+    def _tell(self) -> None:
+        if self._progress is None:
+            return
+        done, total = len(self._report.frames), len(self._plan.frames)
+        now = time.perf_counter()
+        self._started = self._started or now
+        fps = (done - 1) / (now - self._started) if done > 1 else 0.0
+        eta = (total - done) / fps if fps else 0.0
+        self._progress(Progress(done, total, self._report.frames[-1].frame, fps, eta))
+
+
+def _record(frame: Frame) -> FrameRecord:
+    put_in = tuple(face.identity for face in frame.faces if face.identity and face.swapped is not None)
+    notes = (*frame.notes, *(note for face in frame.faces for note in face.notes))
+    return FrameRecord(frame.number, len(frame.faces), put_in, notes)
