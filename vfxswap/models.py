@@ -323,9 +323,12 @@ class _Download:
                     if not resumed:
                         file.truncate(0)
                     return self._append(response, file, have if resumed else 0)
-        except (OSError, HTTPException) as error:
-            if isinstance(error, HTTPError) and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        except HTTPError as error:
+            error.close()
+            if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 self.part.unlink()  # the server's file is shorter than what is there: it is another file
+            raise self._failed(str(error)) from error
+        except (OSError, HTTPException) as error:
             raise self._failed(f"{type(error).__name__}: {error}") from error
 
     def _append(self, response: IO[bytes], file: IO[bytes], have: int) -> int:
