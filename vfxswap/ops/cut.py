@@ -1,0 +1,160 @@
+"""Hard cuts: where a new shot starts, seen in small pictures.
+
+Two facts are joined. What the picture is made of: the Bhattacharyya distance of coarse colour histograms. Where it is:
+one minus the zero-mean normalised correlation of the luma, best over small shifts, which neither an exposure change nor
+a slow pan moves. A cut changes both, a flash mostly the first, a moving camera mostly the second, so the change is
+their geometric mean.
+
+`cut_before` compares that change with the neighbourhood, as adaptive detectors do: a cut separates *every* frame
+shortly before from every frame shortly after (a flash of one frame does not), and stands out from the change within the
+two sides (a whip pan does not). Dissolves and fades are no hard cuts and are not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import sqrt
+from typing import Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
+from torch import Tensor
+
+from vfxswap.errors import ShapeError
+
+WINDOW_BEHIND: Final = 3
+"""Frames before the one in question that `cut_before` looks at."""
+WINDOW_AHEAD: Final = 3
+"""Frames after the one in question that `cut_before` looks at."""
+THUMBNAIL_SIZE: Final = (64, 36)
+"""`(width, height)` of the pictures that the thresholds were found with; others near to it do as well."""
+CUT_CHANGE: Final = 0.15
+"""Least change of a cut between two pictures of which nothing else is known."""
+CUT_RATIO: Final = 3.0
+"""How much larger than the change on either side of it a cut must be."""
+
+_REACH: Final = 2  # frames on each side that must all differ: a flash of one frame leaves its neighbours alike
+_SHIFT_PX: Final = 2  # of the halved thumbnail
+_LUMA_BINS: Final = 12
+_CHROMA_BINS: Final = 8
+_LEAST_CONTRAST: Final = 2e-3  # standard deviation of luma under which a picture counts as flat
+
+
+def change(previous: Tensor, current: Tensor) -> float:
+    """How much of a new shot the second picture looks like.
+
+    Args:
+        previous: `(3, h, w)` float32 R'G'B' 0..1, about `THUMBNAIL_SIZE`, averaged down rather than point-sampled.
+        current: `(3, h, w)`, the next picture.
+
+    Returns:
+        0 for equal pictures, near 1 for pictures that share nothing; above `CUT_CHANGE` for most cuts.
+
+    Raises:
+        ShapeError: The pictures are not of one size, or smaller than 16 x 16.
+    """
+    if previous.shape != current.shape or previous.ndim != 3 or previous.shape[0] != 3 or min(previous.shape[1:]) < 16:
+        raise ShapeError(
+            "thumbnails",
+            expected="two equal (3, h>=16, w>=16)",
+            actual=f"{tuple(previous.shape)}, {tuple(current.shape)}",
+        )
+    distance = _histogram_distance(_histogram(previous), _histogram(current))
+    return sqrt(distance * _misfit(_luma(previous), _luma(current)))
+
+
+def is_cut(previous: Tensor, current: Tensor) -> bool:
+    """Whether a new shot starts with the second of two pictures, judged by these alone.
+
+    Use `cut_before` where neighbours are at hand: two pictures cannot tell a cut from a flash or a whip pan.
+
+    Args:
+        previous: `(3, h, w)` float32 R'G'B' 0..1.
+        current: `(3, h, w)`.
+
+    Raises:
+        ShapeError: The pictures are not of one size, or smaller than 16 x 16.
+    """
+    return change(previous, current) > CUT_CHANGE
+
+
+def cut_before(window: Sequence[Tensor], center: int) -> bool:
+    """Whether a new shot starts with `window[center]`.
+
+    Only `WINDOW_BEHIND` frames before and `WINDOW_AHEAD` after it are looked at, so that any chunk of a plate decides
+    alike. At the plate's ends the window is shorter. The first frame of all has nothing before it and gives False.
+
+    Args:
+        window: Successive pictures, `(3, h, w)` float32 R'G'B' 0..1 each, about `THUMBNAIL_SIZE`.
+        center: Index of the frame in question.
+
+    Raises:
+        ShapeError: The pictures are not of one size, or smaller than 16 x 16.
+    """
+    if center == 0:
+        return False
+    before, after = window[max(center - WINDOW_BEHIND, 0) : center], window[center : center + WINDOW_AHEAD + 1]
+    if change(before[-1], after[0]) <= CUT_CHANGE:
+        return False
+    least = min(change(a, b) for a in before[-_REACH:] for b in after[:_REACH])
+    usual = _median([change(a, b) for side in (before, after) for a, b in pairwise(side)])
+    return least > max(CUT_CHANGE, CUT_RATIO * usual)
+
+
+def cuts(thumbnails: Sequence[Tensor]) -> list[int]:
+    """The indices of the frames with which a new shot starts.
+
+    Args:
+        thumbnails: All pictures of a clip, `(3, h, w)` float32 R'G'B' 0..1 each, about `THUMBNAIL_SIZE`.
+
+    Raises:
+        ShapeError: The pictures are not of one size, or smaller than 16 x 16.
+    """
+    found = []
+    for index in range(len(thumbnails)):
+        start = max(index - WINDOW_BEHIND, 0)
+        if cut_before(thumbnails[start : index + WINDOW_AHEAD + 1], index - start):
+            found.append(index)
+    return found
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2] if values else 0.0
+
+
+def _luma(picture: Tensor) -> Tensor:
+    """`(h / 2, w / 2)` BT.709 luma; halved to be blind to noise."""
+    r, g, b = F.avg_pool2d(picture.unsqueeze(0), 2)[0].unbind(0)
+    luma: Tensor = r * 0.2126 + g * 0.7152 + b * 0.0722
+    return luma
+
+
+def _misfit(previous: Tensor, current: Tensor) -> float:
+    """One minus the best correlation over shifts up to `_SHIFT_PX`, 0..1."""
+    height, width = (size - 2 * _SHIFT_PX for size in previous.shape)
+    middle = current[_SHIFT_PX : _SHIFT_PX + height, _SHIFT_PX : _SHIFT_PX + width]
+    shifted = previous.unfold(0, height, 1).unfold(1, width, 1)
+    a = shifted - shifted.mean(dim=(-2, -1), keepdim=True)
+    b = middle - middle.mean()
+    floor = height * width * _LEAST_CONTRAST**2
+    energy = ((a * a).sum(dim=(-2, -1)) + floor) * ((b * b).sum() + floor)
+    correlation = ((a * b).sum(dim=(-2, -1)) + floor) / energy.sqrt()
+    return min(max(1 - correlation.max().item(), 0.0), 1.0)
+
+
+def _histogram(picture: Tensor) -> Tensor:
+    """Shares of the pixels by luma and the two colour differences."""
+    r, g, b = picture.unbind(0)
+    luma = r * 0.2126 + g * 0.7152 + b * 0.0722
+    chroma = [((part - luma + 0.5) * _CHROMA_BINS).long().clamp(0, _CHROMA_BINS - 1) for part in (b, r)]
+    index = (luma * _LUMA_BINS).long().clamp(0, _LUMA_BINS - 1)
+    for part in chroma:
+        index = index * _CHROMA_BINS + part
+    counts = torch.bincount(index.flatten(), minlength=_LUMA_BINS * _CHROMA_BINS**2)
+    return counts / luma.numel()
+
+
+def _histogram_distance(a: Tensor, b: Tensor) -> float:
+    """One minus the Bhattacharyya coefficient, 0..1."""
+    return min(max(1 - (a * b).sqrt().sum().item(), 0.0), 1.0)
