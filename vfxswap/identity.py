@@ -6,16 +6,19 @@ refused before a frame is decoded.
 
 from __future__ import annotations
 
+import difflib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tomli
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vfxswap.errors import ExitCode, Problem
+from vfxswap.color import SPACES
+from vfxswap.errors import ExitCode, Problem, UsageError
 from vfxswap.geometry import Landmarks
 
 if TYPE_CHECKING:
@@ -26,18 +29,27 @@ WEIGHT_SUFFIXES = (".safetensors", ".onnx", ".dfm")
 ANY = "*"
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+Words = Annotated[str, AfterValidator(_not_blank)]
+
+
 class Consent(BaseModel):
     """A performer's consent, as `[consent]` of `identity.toml` states it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    performer: str = Field(min_length=1, description="Whose face it is.")
-    grantor: str = Field(min_length=1, description="Who gave consent: the performer, an estate, an agent.")
-    productions: tuple[str, ...] = Field(min_length=1, description='Productions it covers; "*" is all.')
-    purposes: tuple[str, ...] = Field(min_length=1, description='double, de-age, dub, test ...; "*" is all.')
+    performer: Words = Field(description="Whose face it is.")
+    grantor: Words = Field(description="Who gave consent: the performer, an estate, an agent.")
+    productions: tuple[Words, ...] = Field(min_length=1, description='Productions it covers; "*" is all.')
+    purposes: tuple[Words, ...] = Field(min_length=1, description='double, de-age, dub, test ...; "*" is all.')
     valid_from: date = Field(alias="from", description="First day it is valid.")
     valid_until: date = Field(alias="until", description="Last day it is valid.")
-    scope: str = Field(min_length=1, description="What was agreed, in words.")
+    scope: Words = Field(description="What was agreed, in words.")
 
     @model_validator(mode="after")
     def _in_order(self) -> Consent:
@@ -96,14 +108,20 @@ class Identity:
     """The stills, once the host has looked at them; only for swappers that want stills."""
 
 
+def _known_space(name: str) -> str:
+    if name not in SPACES:
+        raise ValueError(f"is not a known colour space; allowed: {', '.join(SPACES)}")
+    return name
+
+
 class IdentityFile(BaseModel):
     """What `identity.toml` holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1)
+    name: Words
     licence: str = ""
-    color_space: str = "srgb"
+    color_space: Annotated[str, AfterValidator(_known_space)] = "srgb"
     consent: Consent
 
 
@@ -131,12 +149,9 @@ def load_identity(name: str, folder: Path) -> tuple[Identity | None, list[Proble
                 exit_code=ExitCode.REFUSED,
             )
         ]
-    try:
-        parsed = IdentityFile.model_validate(tomli.loads(file.read_text(encoding="utf-8")))
-    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
-        return None, [Problem(f"not valid TOML: {error}", file=str(file))]
-    except ValidationError as error:
-        return None, [_problem(file, item) for item in error.errors()]
+    parsed, problems = _read(file)
+    if parsed is None:
+        return None, problems
     stills = _files(folder, STILL_SUFFIXES, "still")
     weights = _files(folder, WEIGHT_SUFFIXES, "")
     if not stills and not weights:
@@ -175,6 +190,17 @@ def consent_problems(
     ]
 
 
+def _read(file: Path) -> tuple[IdentityFile | None, list[Problem]]:
+    try:
+        return IdentityFile.model_validate(tomli.loads(file.read_text(encoding="utf-8"))), []
+    except OSError as error:
+        return None, [Problem(f"cannot be read: {error.strerror or error}", file=str(file))]
+    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
+        return None, [Problem(f"is not valid TOML: {error}", file=str(file))]
+    except ValidationError as error:
+        return None, [_problem(file, item) for item in error.errors()]
+
+
 def _files(folder: Path, suffixes: Sequence[str], prefix: str) -> tuple[Path, ...]:
     return tuple(
         sorted(
@@ -185,15 +211,113 @@ def _files(folder: Path, suffixes: Sequence[str], prefix: str) -> tuple[Path, ..
     )
 
 
+_EXPECTED = {
+    "string_type": "must be text, in quotes",
+    "tuple_type": 'must be a list, such as ["..."]',
+    "too_short": "is empty; list at least one",
+    "date_type": "must be a date, such as 2026-01-31 without quotes",
+    "date_from_datetime_parsing": "must be a date, such as 2026-01-31 without quotes",
+    "date_from_datetime_inexact": "must be a day without a time, such as 2026-01-31",
+    "model_type": "must be a table, [consent]",
+    "model_attributes_type": "must be a table, [consent]",
+}
+"""What pydantic finds, in plain words."""
+
+
 def _problem(file: Path, error: Any) -> Problem:
     location = [str(part) for part in error["loc"]]
-    missing = error["type"] == "missing"
-    in_consent = bool(location) and location[0] == "consent"
-    message = "is missing; a consent record must have it" if missing and in_consent else error["msg"]
+    kind, in_consent = error["type"], bool(location) and location[0] == "consent"
+    nearest = None
+    if kind == "missing":
+        message = "is missing; a consent record must have it" if in_consent else "is missing"
+    elif kind == "extra_forbidden":
+        message, nearest = "unknown key", _nearest_key(location)
+    elif kind == "value_error":
+        message = str(error["ctx"]["error"])
+    else:
+        message = _EXPECTED.get(kind, error["msg"])
     return Problem(
         message,
         file=str(file),
-        key=".".join(location),
-        value=None if missing else error["input"],
+        key=".".join(location) or None,
+        value=None if kind == "missing" or not error["input"] or isinstance(error["input"], dict) else error["input"],
+        nearest=nearest,
         exit_code=ExitCode.REFUSED if in_consent else ExitCode.USAGE,
     )
+
+
+def _nearest_key(location: Sequence[str]) -> str | None:
+    model: type[BaseModel] = IdentityFile if len(location) == 1 else Consent
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return next(iter(difflib.get_close_matches(location[-1], names, n=1)), None)
+
+
+TEMPLATE = """\
+# The consent record of one person whose face is put in.
+#
+# vfxswap does not use this folder until every entry under [consent] is filled in, and refuses it for whatever the
+# record does not cover: another production, another purpose, a day before or after. Each delivery's report quotes the
+# record, so that it can be shown later what was done, and with whose consent.
+#
+# This file records an agreement; it does not stand in for one. Keep the signed agreement, and say under `scope` where
+# it is. If the consent is withdrawn, set `until` to the day before, and tell those who have copies of this folder.
+
+name = NAME
+
+# Who owns the pictures or weights in this folder, and on what terms they may be used.
+licence = ""
+
+# What the numbers of JPEG, PNG and TIFF stills mean; EXR stills are scene-linear.
+color_space = "srgb"
+
+[consent]
+# The person whose face it is, by the name that stands in the agreement.
+performer = ""
+
+# Who gave the consent: the performer, or who may act for them (a guardian, an estate, an agent by power of attorney).
+grantor = ""
+
+# Each production that it was given for, spelt as [shot] production in the pipeline files, such as
+# ["Night Train, season 2"]. "*" means any production at all; write it only if the agreement says so.
+productions = []
+
+# What the face may be used for, such as ["double", "de-age", "dub", "test"]. "*" means any purpose at all.
+purposes = []
+
+# First and last day on which it may be used, both included. Take away the # and write the dates.
+# from = 2026-01-31
+# until = 2026-12-31
+
+# What was agreed, in words: which scenes, what may be changed, what is excluded, who must approve, and where the signed
+# agreement is kept.
+scope = ""
+"""
+"""An identity.toml to be filled in; it is not valid as it stands."""
+
+
+def write_template(folder: Path, name: str) -> Path:
+    """Writes an identity.toml to be filled in.
+
+    Args:
+        folder: The identity's folder; made if it is not there.
+        name: What the identity is called.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: There is such a file already, or it cannot be written.
+    """
+    file = folder / "identity.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as stream:
+            # A JSON string is a TOML string too, but for the one character that JSON leaves as it is.
+            quoted = json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
+            stream.write(TEMPLATE.replace("NAME", quoted, 1))
+    except FileExistsError as error:
+        what = "there is a consent record already" if file.is_file() else "there is a file where the folder should be"
+        raise UsageError(f"{what}, and it is left as it is: {file if file.is_file() else folder}") from error
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
+    return file

@@ -1,0 +1,274 @@
+"""The commands and their options; what they do is imported when asked for, so that help is quick."""
+# ruff: noqa: PLC0415 - a command's own module is imported by the command
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vfxswap import __version__
+from vfxswap.cli.output import complain, say
+from vfxswap.errors import PipelineError, VfxswapError
+
+if TYPE_CHECKING:
+    from vfxswap.host import Host
+
+app = typer.Typer(
+    name="vfxswap",
+    help="Consented, frame-accurate face replacement for film.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Exit codes: 0 ok, 1 frames failed, 2 usage or pipeline file, 3 plugin, model or feature missing,"
+    " 4 refused (consent, licence), 75 try again.",
+)
+models_app = typer.Typer(
+    help="List, download and verify models.\n\nThe folders are those of VFXSWAP_MODEL_PATH, then the user's cache.",
+    no_args_is_help=True,
+)
+identity_app = typer.Typer(help="Consent records of who is put in.", no_args_is_help=True)
+app.add_typer(models_app, name="models", rich_help_panel=None)
+app.add_typer(identity_app, name="identity", rich_help_panel=None)
+
+
+class ProgressStyle(StrEnum):
+    """How `run` tells how far it is."""
+
+    AUTO = "auto"
+    OPENJD = "openjd"
+    DEADLINE = "deadline"
+    ALFRED = "alfred"
+    JSON = "json"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that stand before the command."""
+
+    plugin_path: tuple[Path, ...] = ()
+    debug: bool = False
+
+    def host(self) -> Host:
+        """The plugins of this machine and of `--plugin-path`."""
+        from vfxswap.host import Host
+
+        return Host(plugin_path=self.plugin_path)
+
+
+Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="The pipeline file (TOML).", show_default=False)]
+Plate = Annotated[Path | None, typer.Option(metavar="PLATE", help="Take this plate instead of the file's.")]
+Out = Annotated[Path | None, typer.Option(metavar="PATH", help="Write this delivery instead of the file's.")]
+Frames = Annotated[str | None, typer.Option(metavar="RANGE", help="Write these frames: 1001-1100, 1001-1100x2, 5,9.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one value of the file: stages.NAME.KEY=0.5. May be repeated."),
+]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"vfxswap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    plugin_path: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="A folder of plugins, besides VFXSWAP_PLUGIN_PATH. May be repeated."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from, and more log.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback has done it
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    context.obj = Common(tuple(plugin_path or ()), debug)
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - one for each word of the command line
+    context: typer.Context,
+    pipeline: PipelineFile,
+    plate: Plate = None,
+    out: Out = None,
+    frames: Frames = None,
+    sets: Sets = None,
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a delivery that is there.")] = False,
+    progress: Annotated[ProgressStyle, typer.Option(help="How to tell how far it is.")] = ProgressStyle.AUTO,
+) -> None:
+    """Run a pipeline file.
+
+    A delivery that is there already, complete and made from the very same things, is not made again.
+    """
+    from vfxswap.cli.pipelines import Asked, run_pipeline
+
+    asked = Asked(pipeline, plate, out, frames, tuple(sets or ()), device)
+    raise typer.Exit(run_pipeline(asked, context.obj.host(), overwrite=overwrite, style=progress.value))
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    pipeline: PipelineFile,
+    plate: Plate = None,
+    out: Out = None,
+    frames: Frames = None,
+    sets: Sets = None,
+    device: Device = "auto",
+) -> None:
+    """Say all that is wrong with a pipeline file.
+
+    Names, types, bounds, order, plate, models, consent and disk, at once, without decoding a frame.
+    """
+    from vfxswap.cli.pipelines import Asked, check_pipeline
+
+    asked = Asked(pipeline, plate, out, frames, tuple(sets or ()), device)
+    raise typer.Exit(check_pipeline(asked, context.obj.host()))
+
+
+@app.command()
+def plugins(context: typer.Context, as_json: Json = False) -> None:
+    """List stages, readers and writers.
+
+    With distribution, version and licence of each; broken plugins with the reason.
+    """
+    from vfxswap.cli.listing import list_plugins
+
+    list_plugins(context.obj.host(), as_json=as_json)
+
+
+@app.command()
+def schema(context: typer.Context) -> None:
+    """Print the JSON Schema of a pipeline file.
+
+    For editors, with the options of every stage of this machine.
+    """
+    import json
+
+    from vfxswap.pipeline import schema as made
+
+    say(json.dumps(made(context.obj.host()), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def docs(context: typer.Context) -> None:
+    """Print the reference of pipeline files.
+
+    In Markdown, with the options of every stage of this machine.
+    """
+    from vfxswap.pipeline import reference
+
+    say(reference(context.obj.host()).rstrip("\n"))
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Say what this machine has.
+
+    Python, devices, plugins, formats, models; ends with 3 if something is broken.
+    """
+    from vfxswap.cli.doctor import examine
+
+    raise typer.Exit(examine(context.obj.host(), as_json=as_json))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    say(f"vfxswap {__version__}")
+
+
+@models_app.command("list")
+def models_list(context: typer.Context, as_json: Json = False) -> None:
+    """List the models that the plugins know: where each is, its licence, whether paid work may use it."""
+    from vfxswap.cli.weights import list_models
+
+    list_models(context.obj.host(), as_json=as_json)
+
+
+@models_app.command("pull")
+def models_pull(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", help="Models to get.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Get every model that is missing.")] = False,
+) -> None:
+    """Download models and check them against their pinned sha256."""
+    from vfxswap.cli.weights import pull_models
+
+    pull_models(context.obj.host(), names or (), everything=everything)
+
+
+@models_app.command("verify")
+def models_verify(context: typer.Context) -> None:
+    """Read every model that is there and compare it with its pinned sha256."""
+    from vfxswap.cli.weights import verify_models
+
+    raise typer.Exit(verify_models(context.obj.host()))
+
+
+@identity_app.command("new")
+def identity_new(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The identity's folder; made if it is not there.")],
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What to call it; else the folder's name.")] = None,
+) -> None:
+    """Write an identity.toml to be filled in; it is refused until it is."""
+    from vfxswap.cli.identities import new_identity
+
+    new_identity(folder, name)
+
+
+@identity_app.command("check")
+def identity_check(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The identity's folder.")],
+    production: Annotated[str | None, typer.Option(metavar="NAME", help="Would it do for this production?")] = None,
+    purpose: Annotated[str | None, typer.Option(metavar="WORD", help="And for this purpose?")] = None,
+) -> None:
+    """Say whether an identity can be used today, and why not."""
+    from vfxswap.cli.identities import check_identity
+
+    raise typer.Exit(check_identity(folder, production, purpose))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; see `vfxswap.cli.main`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=words, prog_name="vfxswap")
+    except PipelineError as error:
+        _trace(words)
+        complain(error.problems)
+        return int(error.run_exit_code)
+    except VfxswapError as error:
+        _trace(words)
+        complain([error])
+        return int(error.exit_code)
+    except SystemExit as end:  # how the command line library ends every command
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _trace(words: Sequence[str]) -> None:
+    if "--debug" in words:
+        traceback.print_exc()

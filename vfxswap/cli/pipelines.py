@@ -1,0 +1,147 @@
+"""`vfxswap run` and `vfxswap check`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from vfxswap.cli.output import columns, list_problems, say
+from vfxswap.cli.progress import clock_text, renderer
+from vfxswap.errors import Cancelled, ExitCode, PipelineError
+from vfxswap.host import Host
+from vfxswap.models import ModelStore
+from vfxswap.pipeline import Pipeline, load
+from vfxswap.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says of a pipeline."""
+
+    pipeline: Path
+    plate: Path | None
+    out: Path | None
+    frames: str | None
+    sets: tuple[str, ...]
+    device: str
+
+
+def run_pipeline(asked: Asked, host: Host, *, overwrite: bool, style: str) -> ExitCode:
+    """Runs a pipeline file and says what came of it.
+
+    Raises:
+        VfxswapError: It could not start, or stopped early.
+    """
+    try:
+        with terminated_like_interrupted(), renderer(style) as progress:
+            from vfxswap.render import run  # noqa: PLC0415 - takes a second, in which Ctrl-C should end well
+
+            report = run(
+                asked.pipeline,
+                frames=asked.frames,
+                plate=asked.plate,
+                out=asked.out,
+                overrides=asked.sets,
+                device=asked.device,
+                overwrite=overwrite,
+                progress=progress,
+                host=host,
+            )
+    except KeyboardInterrupt:
+        raise Cancelled("cancelled before the first frame") from None
+    if style == "json":
+        say(json.dumps({**report.summary(), "outputs": [str(path) for path in report.outputs]}, ensure_ascii=False))
+    else:
+        say("\n".join(summary_lines(report)))
+    return report.exit_code
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """A farm ends a job by SIGTERM; it is treated as Ctrl-C, which leaves nothing half-written."""
+
+    def interrupt(_signal: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def summary_lines(report: Report) -> list[str]:
+    """What a run did, for people."""
+    outputs = ", ".join(str(path) for path in report.outputs) or "nothing"
+    if report.already_done:
+        return [f"{outputs}: is there already, complete and made from the very same things; nothing to do"]
+    facts = report.summary()
+    seconds = report.wall_seconds
+    rate = f", {facts['frames'] / seconds:.1f} fps" if seconds > 0 else ""
+    lines = [
+        f"{outputs}: {facts['frames']} frames, {facts['swapped']} with a face put in, {facts['degraded']} less than"
+        f" perfect; {clock_text(seconds)}{rate}"
+    ]
+    lines += [f"  {count} x {note}" for note, count in facts["notes"].items()]
+    return [*lines, f"report: {report.path}"] if report.path else lines
+
+
+def check_pipeline(asked: Asked, host: Host) -> ExitCode:
+    """Says what a pipeline file would do, or everything that is wrong with it."""
+    try:
+        plan = load(
+            asked.pipeline,
+            host,
+            store=ModelStore.from_environment(host.model_cards()),
+            overrides=asked.sets,
+            plate=asked.plate,
+            out=asked.out,
+            frames=asked.frames,
+            device=asked.device,
+        )
+    except PipelineError as error:
+        list_problems(error.problems, sys.stdout)
+        return error.run_exit_code
+    say("\n".join(plan_lines(plan)))
+    return ExitCode.OK
+
+
+def plan_lines(plan: Pipeline) -> list[str]:
+    """What a pipeline would do, for people."""
+    rows = [("plate", f"{plan.plate_path}: {_plate(plan)}"), ("frames", f"{plan.frames} ({len(plan.frames)})")]
+    rows += [("identity", _identity(plan, name)) for name in plan.identities]
+    rows += [(stage.label, f"from {stage.owner}") for stage in plan.stages] or [
+        ("stages", "none: passes the plate through")
+    ]
+    rows += [("model", _model(plan, name)) for name in sorted({name for stage in plan.stages for name in stage.models})]
+    rows += [("delivery", f"{plan.delivery_path}: by the writer {plan.writer.name!r}"), ("device", plan.device)]
+    return [f"{plan.path}: ok", *columns(rows, "  ")]
+
+
+def _plate(plan: Pipeline) -> str:
+    plate, tags = plan.plate, plan.tags
+    colour = "/".join(tag.name for tag in (tags.primaries, tags.transfer, tags.matrix))
+    rate = f"{float(plate.rate):.6g} fps" + (", variable" if plate.variable_rate else "")
+    return (
+        f"{plate.width}x{plate.height} {plate.codec} {plate.layout.name}, {rate}, frames {plate.first}-{plate.last},"
+        f" {colour} {tags.range.name.lower()}"
+    )
+
+
+def _identity(plan: Pipeline, name: str) -> str:
+    consent = plan.identities[name].consent
+    return (
+        f"{name}: {consent.performer}, consent by {consent.grantor} until {consent.valid_until}; takes the face"
+        f" {plan.casting[name]}"
+    )
+
+
+def _model(plan: Pipeline, name: str) -> str:
+    card = plan.store.card(name)
+    return f"{name}: {card.licence}{'' if card.commercial else ', not for paid work'}"

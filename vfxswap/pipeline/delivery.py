@@ -1,0 +1,139 @@
+"""`[delivery]`: its writer can make it of this plate, its folder can be written to, and it overwrites no input."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from vfxswap.errors import PluginError, Problem
+from vfxswap.media import DeliveryOptions, Writer
+from vfxswap.pipeline.plate import OpenedPlate
+from vfxswap.pipeline.reading import Notes
+from vfxswap.pipeline.tables import Delivery
+
+if TYPE_CHECKING:
+    from vfxswap.host import Host
+
+_OWN_KEYS = tuple(Delivery.model_fields)
+_NUMBER = re.compile(r"%0?\d*d")
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Where the result goes, as far as it could be read."""
+
+    path: Path
+    layers: tuple[str, ...]
+    writer: type[Writer] | None
+    options: DeliveryOptions | None
+
+
+def read_delivery(document: Mapping[str, Any], host: Host, notes: Notes) -> Goal | None:
+    """Reads the table with the writer's own options."""
+    table = document.get("delivery")
+    if not isinstance(table, Mapping):
+        wrong = "is missing" if table is None else "must be a table"
+        notes.add(Problem(f"{wrong}; write [delivery] with path = ...", stage="delivery", value=table), "delivery")
+        return None
+    own = {key: value for key, value in table.items() if key in _OWN_KEYS}
+    head = notes.read(Delivery, own, at=("delivery",), label="delivery")
+    if head is None:
+        return None
+    try:
+        writer = host.writer_for(head.path)
+    except PluginError as error:
+        problem = Problem(str(error), stage="delivery", key="path", exit_code=error.exit_code)
+        notes.add(problem, "delivery", "path")
+        return Goal(head.path, head.layers, None, None)
+    rest = {key: value for key, value in table.items() if key not in _OWN_KEYS}
+    options = notes.read(writer.Options, rest, at=("delivery",), label="delivery", also=_OWN_KEYS)
+    return Goal(head.path, head.layers, writer, options)
+
+
+def check_delivery(goal: Goal, plate: OpenedPlate | None, inputs: Iterable[tuple[str, Path]], notes: Notes) -> None:
+    """Whether this delivery can be made.
+
+    Args:
+        goal: What is asked for.
+        plate: The plate, if it could be opened.
+        inputs: What the run reads, in words and as a path.
+        notes: Takes what is wrong.
+    """
+
+    def wrong(message: str, key: str = "path", value: object = None) -> None:
+        notes.add(Problem(message, stage="delivery", key=key, value=value), "delivery", key)
+
+    if goal.layers and goal.writer is not None:
+        wrong(f"the writer {goal.writer.name!r} cannot write layers; leave layers out", "layers", list(goal.layers))
+    frames = plate.frames if plate is not None else ()
+    taken = next((what for what, path in inputs if _overlap(goal.path, path, frames)), None)
+    if taken is not None:
+        wrong(f"would overwrite {taken}; give the delivery another name", value=str(goal.path))
+    if goal.path.is_dir():
+        wrong("is a folder; give the file's name too", value=str(goal.path))
+    elif (unwritable := _unwritable(goal.path.parent)) is not None:
+        wrong(unwritable, value=str(goal.path))
+    if plate is None or plate.tags is None or goal.writer is None or goal.options is None:
+        return
+    for message in goal.writer.problems(goal.path, goal.options, plate.info, plate.tags):
+        notes.add(Problem(message, stage="delivery"), "delivery")
+
+
+def numbered(path: Path, frames: Iterable[int]) -> list[Path]:
+    """The files of a `name.%04d.exr`; the path itself where it has no such place for the frame number."""
+    match = _NUMBER.search(path.name)
+    if match is None:
+        return [path]
+    return [path.with_name(path.name[: match.start()] + match[0] % n + path.name[match.end() :]) for n in frames]
+
+
+def paths_in(value: object) -> Iterator[Path]:
+    """The paths among a record's values, at any depth."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from paths_in(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from paths_in(item)
+    elif isinstance(value, tuple | list | set | frozenset):
+        for item in value:
+            yield from paths_in(item)
+
+
+def _overlap(delivery: Path, source: Path, frames: Sequence[int]) -> bool:
+    """Whether a file of the delivery is a file of the source, by whatever name, link or mount."""
+    if delivery.resolve() == source.resolve():
+        return True
+    sources = {found for path in numbered(source, frames) if (found := _file_id(path)) is not None}
+    return bool(sources) and any(_file_id(path) in sources for path in numbered(delivery, frames))
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Device and inode, which hard links share."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Why no file can be made in a folder, or in the nearest one that exists of those above; None if one can."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            return f"{there} is a file, so it cannot be a folder for the delivery; choose another"
+        # Only trying tells: permissions alone say nothing of a read-only mount, a root-squashed share or a quota.
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return f"nothing can be written in {folder}: {reason}; choose another folder, or have its permissions changed"

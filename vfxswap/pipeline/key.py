@@ -1,0 +1,101 @@
+"""The content key of a run: the same key, the same delivery.
+
+It is made of what the delivery's pixels depend on: settings, frames, the files that are read (by size and time, as a
+plate is too large to be read for this), the models by their sha256, and the versions of what computes. The delivery's
+name and folder are no part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import vfxswap
+from vfxswap.pipeline.delivery import numbered
+from vfxswap.pipeline.plan import Pipeline
+
+_LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless")
+"""Installed packages whose version can change a result."""
+
+
+def content_key(plan: Pipeline) -> str:
+    """A sha256 in hex over all that the delivery depends on.
+
+    Counted are `[shot]` and the frames; the plate's files; the identities' folders, the colour space of their stills
+    and the faces that they take; the stages' settings with all files these name, their owners with version, their
+    models; the writer and its options; the kind of device, but not which one of that kind.
+
+    Args:
+        plan: The pipeline; its own `key` does not count. Paths count relative to its folder, so a project may be moved.
+    """
+    whole = range(plan.plate.first, plan.plate.last + 1)
+    facts: dict[str, Any] = {
+        "versions": {"vfxswap": vfxswap.__version__, **_versions()},
+        "device": plan.device.partition(":")[0],
+        "shot": plan.shot.model_dump(exclude={"frames"}),
+        "frames": str(plan.frames),
+        "plate": [_stamp(path) for path in numbered(plan.plate.path, whole)],
+        "tags": [int(tag) for tag in (plan.tags.primaries, plan.tags.transfer, plan.tags.matrix, plan.tags.range)],
+        "identities": {
+            name: [plan.casting[name].model_dump(), identity.color_space, identity.folder]
+            for name, identity in plan.identities.items()
+        },
+        "stages": [
+            [
+                stage.name,
+                stage.owner,
+                stage.options.model_dump(),
+                [plan.store.card(name).sha256 for name in stage.models],
+            ]
+            for stage in plan.stages
+        ],
+        "delivery": [plan.writer.name, plan.delivery_path.suffix, plan.layers, plan.writer_options.model_dump()],
+    }
+    text = json.dumps(facts, sort_keys=True, default=partial(_encode, plan.path.parent))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "none"  # such as OpenCV under another package's name
+    return found
+
+
+def _encode(folder: Path, value: object) -> object:
+    """Paths with what they hold; anything else by its own words."""
+    if isinstance(value, Path):
+        return [_relative(value, folder), _contents(value)]
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    path, folder = path.absolute(), folder.absolute()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+def _contents(path: Path) -> list[Any]:
+    """The stamps of a file, of a folder's files, or of a sequence's."""
+    if path.is_dir():
+        return [_stamp(file) for file in sorted(path.iterdir()) if file.is_file() and file.name != "identity.toml"]
+    if not path.exists() and numbered(path, [1]) != [path] and path.parent.is_dir():
+        start, _, end = path.name.partition("%")
+        end = end.partition("d")[2]
+        return [_stamp(file) for file in sorted(path.parent.glob(f"{start}*{end}"))]
+    return [_stamp(path)]
+
+
+def _stamp(path: Path) -> list[Any]:
+    """Name, bytes and time of modification."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return [path.name]
+    return [path.name, stat.st_size, stat.st_mtime_ns]

@@ -1,0 +1,196 @@
+"""Reads a pipeline file and settles all that a run needs, or says everything that is wrong; decodes no frame."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli
+
+from vfxswap.errors import PipelineError, PluginError, Problem, UsageError
+from vfxswap.identity import Identity
+from vfxswap.pipeline import overrides as words
+from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
+from vfxswap.pipeline.delivery import check_delivery, paths_in, read_delivery
+from vfxswap.pipeline.device import choose_device
+from vfxswap.pipeline.key import content_key
+from vfxswap.pipeline.people import check_parts, open_identities, read_identities
+from vfxswap.pipeline.plan import Pipeline
+from vfxswap.pipeline.plate import OpenedPlate, open_plate, read_shot
+from vfxswap.pipeline.reading import Notes, Origin, nearest
+from vfxswap.pipeline.tables import IdentityEntry, Shot
+
+if TYPE_CHECKING:
+    from vfxswap.host import Host
+    from vfxswap.models import ModelStore
+
+TABLES = ("shot", "identities", "stages", "delivery")
+"""The tables of a pipeline file."""
+
+
+def load(  # noqa: PLR0913 - what a command line may say
+    path: Path,
+    host: Host,
+    *,
+    store: ModelStore,
+    overrides: Sequence[str] = (),
+    plate: Path | None = None,
+    out: Path | None = None,
+    frames: str | None = None,
+    device: str | None = None,
+    today: date | None = None,
+) -> Pipeline:
+    """Reads a pipeline file and checks it against plate, plugins, models, consent records and disk.
+
+    Nothing is decoded: of the plate, only the header is read.
+
+    Args:
+        path: The pipeline file. Paths in it, and in `overrides`, are relative to its folder.
+        host: The plugins.
+        store: The models.
+        overrides: `KEY=VALUE` texts, as `--set` has them.
+        plate: Stands in for [shot] plate; relative to the current folder.
+        out: Stands in for [delivery] path; relative to the current folder.
+        frames: Stands in for [shot] frames.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; None is `auto`.
+        today: For the consent records; None is today.
+
+    Raises:
+        PipelineError: Something is wrong; holds everything that is.
+    """
+    raw, document = _parsed(path)
+    given = [words.parse(text) for text in overrides]
+    wanted = [item for item in given if isinstance(item, words.Override)]
+    wanted += words.from_flags(plate=plate, out=out, frames=frames)
+    document, origins, problems = words.apply(document, wanted)
+    notes = Notes(Origin(path, origins), [*(item for item in given if isinstance(item, Problem)), *problems])
+    draft = _Draft(path, document, host, store, notes)
+    draft.read(today or date.today(), device)
+    if notes.problems:
+        raise PipelineError(notes.problems)
+    return draft.settled(raw, tuple(item.words for item in wanted))
+
+
+def _parsed(path: Path) -> tuple[bytes, dict[str, Any]]:
+    try:
+        raw = path.read_bytes()
+        return raw, tomli.loads(raw.decode("utf-8"))
+    except OSError as error:
+        problem = Problem(f"cannot read the pipeline file: {error.strerror or error}", file=str(path))
+    except UnicodeDecodeError as error:
+        problem = Problem(f"is not UTF-8 text (byte {error.start})", file=str(path))
+    except tomli.TOMLDecodeError as error:
+        problem = _not_toml(path, raw.decode("utf-8"), str(error))
+    raise PipelineError([problem])
+
+
+def _not_toml(path: Path, text: str, message: str) -> Problem:
+    """Says the line itself too, as the column alone helps few."""
+    match = re.search(r"line (\d+), column (\d+)", message)
+    if match is None:
+        return Problem(f"is not valid TOML: {message}", file=str(path))
+    line = (text.splitlines() or [""])[int(match[1]) - 1].strip()
+    return Problem(f"is not valid TOML: {message}", file=f"{path}:{match[1]}:{match[2]}", value=line or None)
+
+
+class _Draft:
+    """A pipeline while it is read."""
+
+    def __init__(self, path: Path, document: Mapping[str, Any], host: Host, store: ModelStore, notes: Notes) -> None:
+        self.path, self.document, self.host, self.store, self.notes = path, document, host, store, notes
+        self.shot: Shot | None = None
+        self.plate: OpenedPlate | None = None
+        self.device = ""
+
+    def read(self, today: date, device: str | None) -> None:
+        """Reads and checks everything; what is wrong goes to the notes."""
+        self._check_names()
+        self.shot = read_shot(self.document, self.notes)
+        self.plate = open_plate(self.shot, self.host, self.notes) if self.shot else None
+        self.entries = read_identities(self.document, self.notes)
+        self.identities = open_identities(self.entries, self.shot, today, self.notes)
+        self._read_stages()
+        self.goal = read_delivery(self.document, self.host, self.notes)
+        if self.goal is not None:
+            inputs = _inputs(self.path, self.shot, self.entries, self.identities, self.slots)
+            check_delivery(self.goal, self.plate, inputs, self.notes)
+        self._choose_device(device)
+
+    def _check_names(self) -> None:
+        for name in self.document:
+            if name not in TABLES:
+                known = "[shot], [identities.NAME], [[stages]], [delivery]"
+                problem = Problem("unknown table or key", key=name, allowed=known, nearest=nearest(name, TABLES))
+                self.notes.add(problem, name)
+
+    def _read_stages(self) -> None:
+        self.slots = read_stages(self.document, self.host, self.notes)
+        check_order(self.slots, self.host, self.notes)
+        check_parts(self.slots, self.document, self.identities, self.notes)
+        self.stages = planned(self.slots, self.host, self.store, self.notes)
+
+    def _choose_device(self, name: str | None) -> None:
+        try:
+            self.device = choose_device(name)
+        except (UsageError, PluginError) as error:
+            self.notes.add(Problem(str(error), file=f"--device {name}", exit_code=error.exit_code))
+
+    def settled(self, raw: bytes, overrides: tuple[str, ...]) -> Pipeline:
+        """The pipeline; to be called when nothing is wrong."""
+        shot, plate, goal = self.shot, self.plate, self.goal
+        if shot is None or plate is None or plate.tags is None or goal is None:
+            raise AssertionError("a part that could not be read is among the problems")
+        if goal.writer is None or goal.options is None:
+            raise AssertionError("a writer that could not be had is among the problems")
+        casting = {name: entry.face for name, entry in self.entries.items()}
+        plan = Pipeline(
+            path=self.path,
+            name=self.path.stem,
+            text=raw.decode("utf-8"),
+            sha256=hashlib.sha256(raw).hexdigest(),
+            overrides=overrides,
+            shot=shot,
+            plate_path=shot.plate,
+            plate=plate.info,
+            tags=plate.tags,
+            frames=plate.frames,
+            reader=plate.reader,
+            writer=goal.writer,
+            delivery_path=goal.path,
+            writer_options=goal.options,
+            layers=goal.layers,
+            identities=self.identities,
+            casting=casting,
+            stages=self.stages,
+            device=self.device,
+            store=self.store,
+            key="",
+        )
+        return replace(plan, key=content_key(plan))
+
+
+def _inputs(
+    path: Path,
+    shot: Shot | None,
+    entries: Mapping[str, IdentityEntry],
+    identities: Mapping[str, Identity],
+    slots: Sequence[Slot],
+) -> Iterator[tuple[str, Path]]:
+    """What the run reads, in words and as a path."""
+    if shot is not None:
+        yield "the plate", shot.plate
+    yield "the pipeline file", path
+    for name, identity in identities.items():
+        for file in (identity.folder / "identity.toml", *identity.stills, *identity.weights):
+            yield f"a file of identity {name!r}", file
+    for name, entry in entries.items():
+        for file in paths_in(entry.face):
+            yield f"a file of identity {name!r}", file
+    for slot in slots:
+        for file in paths_in(slot.options):
+            yield f"a file that {slot.label} reads", file

@@ -1,0 +1,80 @@
+"""A pipeline file that was found right: all that a run needs to know, settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vfxswap.clock import FrameRange
+from vfxswap.color import ColorTags
+from vfxswap.identity import Identity
+from vfxswap.media import DeliveryOptions, PlateInfo, Reader, Writer
+from vfxswap.models import ModelStore
+from vfxswap.pipeline.tables import FaceRule, Shot
+from vfxswap.stage import Stage, StageOptions
+
+
+def stage_label(index: int, name: str | None) -> str:
+    """How messages name a stage: its place, counted from 0 as in `--set stages.3.strength`, and its name."""
+    return f"stages[{index}] ({name})" if name else f"stages[{index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """One stage of a pipeline, with its settings."""
+
+    index: int
+    """Its place in the file, counted from 0."""
+    name: str
+    """As the file has it after `use =`."""
+    cls: type[Stage[Any]]
+    options: StageOptions
+    owner: str
+    """Plugin and distribution that it comes from."""
+    models: tuple[str, ...] = ()
+    """Names of the models that it loads; all are in the store."""
+
+    @property
+    def label(self) -> str:
+        """As messages name it: `stages[3] (mkl)`."""
+        return stage_label(self.index, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline file, checked against the plate, the plugins, the models and the consent records."""
+
+    path: Path
+    """The pipeline file."""
+    name: str
+    """Its name without the suffix."""
+    text: str
+    """What the file says."""
+    sha256: str
+    """Of the file's bytes, in hex."""
+    overrides: tuple[str, ...]
+    """The words of the command line that changed it, such as `--set stages.mkl.strength=0.5`."""
+    shot: Shot
+    plate_path: Path
+    plate: PlateInfo
+    tags: ColorTags
+    """The plate's colour, complete."""
+    frames: FrameRange
+    """Frames to write; all are in the plate."""
+    reader: type[Reader]
+    writer: type[Writer]
+    delivery_path: Path
+    writer_options: DeliveryOptions
+    layers: tuple[str, ...]
+    identities: Mapping[str, Identity]
+    """Who is put in, in the file's order; all with valid consent."""
+    casting: Mapping[str, FaceRule]
+    """Which face becomes whom, by identity."""
+    stages: tuple[PlannedStage, ...]
+    device: str
+    """Where tensors are, such as `"cpu"` or `"cuda:0"`."""
+    store: ModelStore
+    key: str
+    """Content key, a sha256 in hex: two runs with the same key make the same delivery."""

@@ -1,0 +1,176 @@
+"""Reads a table into its record and puts what is wrong with it into words.
+
+pydantic finds the errors; the words come from the record's own JSON Schema, so that bounds, choices and names in a
+message can never differ from what is checked.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from vfxswap.errors import Problem
+from vfxswap.pipeline.words import bounds, choices, deref, describe, kind_of, without_null
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+DocPath = tuple[str | int, ...]
+"""Where something stands in a pipeline file: `("stages", 4, "strength")`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from: the file, or a word of the command line that stands in its place."""
+
+    file: Path
+    overrides: Mapping[DocPath, str] = field(default_factory=dict)
+    """The words of the command line, by what they set."""
+
+    def of(self, *path: str | int) -> str:
+        """The file, or the words that set this value or what it stands in."""
+        return next((words for at, words in self.overrides.items() if path[: len(at)] == at), str(self.file))
+
+
+def nearest(name: object, names: Iterable[str]) -> str | None:
+    """The name that is most like another one, or None if none is."""
+    close = difflib.get_close_matches(str(name).lower(), list(names), n=1)
+    return close[0] if close else None
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is wrong, collected while a pipeline file is read."""
+
+    origin: Origin
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, problem: Problem, *at: str | int) -> None:
+        """Takes a problem; one that names no file is blamed on what set the value at that place."""
+        self.problems.append(problem if problem.file else replace(problem, file=self.origin.of(*at)))
+
+    def read(
+        self, model: type[ModelT], table: Mapping[str, Any], *, at: DocPath, label: str, also: Sequence[str] = ()
+    ) -> ModelT | None:
+        """Validates a table; a relative path in it is relative to the pipeline file's folder.
+
+        Args:
+            model: Its record.
+            table: As TOML has it.
+            at: Where the table stands.
+            label: How a message names the table: `shot`, `stages[3] (mkl)`.
+            also: Keys that belong to the table and are read elsewhere, for what is said of an unknown one.
+
+        Returns:
+            The record, or None where something is wrong with it, which is then among the problems.
+        """
+        # TOML's values are those of JSON and times; in JSON's terms a list may become a tuple or a set, text a path or
+        # an enumeration, though everything else is strict.
+        text = json.dumps(table, default=_encode)
+        try:
+            return model.model_validate_json(text, context={"folder": self.origin.file.parent})
+        except ValidationError as error:
+            found = _grouped(error, table)
+        schema = model.model_json_schema()
+        for path, errors in found.items():
+            self.add(replace(_problem(schema, table, path, errors, also), stage=label), *at, *path)
+        return None
+
+
+def _encode(value: object) -> str:
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    raise TypeError(f"TOML has no {type(value).__name__}")
+
+
+def _grouped(error: ValidationError, table: Mapping[str, Any]) -> dict[DocPath, list[Any]]:
+    """Errors by the value that they blame; the branches of a union are errors of one value."""
+    found: dict[DocPath, list[Any]] = {}
+    for item in error.errors(include_url=False):
+        found.setdefault(_data_path(item["loc"], table, missing=item["type"] == "missing"), []).append(item)
+    return found
+
+
+def _data_path(location: Sequence[str | int], data: Any, *, missing: bool) -> DocPath:
+    """The part of pydantic's location that stands in the data; from a union on, it names branches instead."""
+    path: list[str | int] = []
+    for place, part in enumerate(location):
+        inside = (isinstance(data, Mapping) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        )
+        if inside:
+            data = data[part]
+        elif not (missing and place == len(location) - 1):
+            break
+        path.append(part)
+    return tuple(path)
+
+
+def _problem(
+    schema: dict[str, Any], table: Mapping[str, Any], path: DocPath, errors: list[Any], also: Sequence[str]
+) -> Problem:
+    key = ".".join(str(part) for part in path) or None
+    kind, here = errors[0]["type"], schema_at(schema, path)
+    if kind == "missing":
+        meaning = f": {here['description']}" if here.get("description") else ""
+        return Problem(f"is missing{meaning}", key=key, allowed=describe(schema, here))
+    value = _value_at(table, path) if path else None
+    if kind == "extra_forbidden":
+        names = sorted([*schema_at(schema, path[:-1]).get("properties", {}), *(also if len(path) == 1 else ())])
+        known = ", ".join(names) or "no keys"
+        return Problem("unknown key", key=key, value=value, allowed=known, nearest=nearest(path[-1], names))
+    return Problem(
+        _message(schema, here, value, errors),
+        key=key,
+        value=value,
+        allowed=_allowed(schema, here, errors),
+        nearest=nearest(value, choices(here)) if isinstance(value, str) else None,
+    )
+
+
+def _message(schema: dict[str, Any], here: dict[str, Any], value: object, errors: list[Any]) -> str:
+    kind = errors[0]["type"]
+    if kind in {"value_error", "unknown_name"}:
+        return str(errors[0].get("ctx", {}).get("error", errors[0]["msg"]))
+    if len(errors) > 1 or kind in {"literal_error", "enum"}:
+        return "is none of what may stand here"
+    if kind.endswith(("_type", "_parsing", "_from_float")):
+        return f"must be {describe(schema, here, bare=True)}, not {kind_of(value)}"
+    if kind.startswith(("greater", "less")):
+        return "is out of bounds"
+    text = str(errors[0]["msg"])
+    return text.replace("Input should", "should", 1)
+
+
+def _allowed(schema: dict[str, Any], here: dict[str, Any], errors: list[Any]) -> str | None:
+    if errors[0]["type"] == "value_error":
+        return None
+    if len(errors) > 1:
+        return describe(schema, here)
+    return ", ".join(json.dumps(choice) for choice in choices(here)) or bounds(here) or None
+
+
+def schema_at(schema: dict[str, Any], path: DocPath) -> dict[str, Any]:
+    """The part of a JSON Schema that describes a value inside; empty if it describes none."""
+    here = deref(schema, schema)
+    for part in path:
+        inner: Any = here.get("items") if isinstance(part, int) else here.get("properties", {}).get(part)
+        if inner is None and not isinstance(part, int):
+            inner = here.get("additionalProperties")
+        if not isinstance(inner, dict):
+            return {}
+        here = deref(schema, inner)
+    return without_null(here)
+
+
+def _value_at(table: Mapping[str, Any], path: DocPath) -> Any:
+    value: Any = table
+    for part in path:
+        value = value[part]
+    return value
