@@ -117,13 +117,15 @@ class Host:
             PluginError: No plugin offers that name (the nearest name, and broken plugins that may own it, are said),
                 several do, its module cannot be imported, or the class is not what its kind demands.
         """
-        from vfxswap.stage import KINDS, StageOptions  # noqa: PLC0415 - listing plugins needs no numpy
+        from vfxswap import stage  # noqa: PLC0415 - listing plugins needs no numpy
 
         entry = self._stages.entry(name, self.plugins)
-        found = self._load(entry, KINDS[entry.offer.kind])
-        options = getattr(found, "Options", None)
-        if not (isinstance(options, type) and issubclass(options, StageOptions)):
-            raise _not_kept(entry, "its Options must derive from vfxswap.stage.StageOptions")
+        kind = stage.KINDS[entry.offer.kind]
+        found = self._load(entry, kind)
+        demanded = getattr(stage, f"{kind.__name__}Options", stage.StageOptions)
+        options: object = found.Options
+        if not (isinstance(options, type) and issubclass(options, demanded)):
+            raise _not_kept(entry, f"its Options must derive from vfxswap.stage.{demanded.__name__}")
         return found
 
     def reader_for(self, path: Path) -> type[Reader]:

@@ -241,7 +241,7 @@ UNUSABLE = {
     ":Path": "must be a class that derives from vfxswap.stage.ColorMatch",
     ":vfxswap_api": "must be a class that derives",
     ":Half": "it must override fit",
-    ":Loose": "its Options must derive from vfxswap.stage.StageOptions",
+    ":Loose": "its Options must derive from vfxswap.stage.ColorMatchOptions",
 }
 
 

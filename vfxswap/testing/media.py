@@ -1,0 +1,274 @@
+"""Contracts of readers and writers."""
+
+# ruff: noqa: S101 - asserts are what a contract suite is made of
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from vfxswap.color import PixelLayout
+from vfxswap.errors import MediaError
+from vfxswap.frame import Frame
+from vfxswap.media import DeliveryOptions, PlateInfo, Reader, Writer
+from vfxswap.testing.pictures import YUV420P8, synthetic_frame, synthetic_info
+
+
+class ReaderContract:
+    """What every reader must keep. Set `reader`, and give `plate` a plate of at least one frame."""
+
+    reader: ClassVar[type[Reader]]
+    """The class under test."""
+    one_file: ClassVar[bool] = True
+    """Whether a plate is one file, which can be cut short."""
+
+    @pytest.fixture
+    def plate(self, tmp_path: Path) -> Path:
+        """A plate that the reader reads."""
+        raise NotImplementedError(f"{type(self).__name__} must override the fixture 'plate' ({tmp_path} is free)")
+
+    @pytest.fixture
+    def opened(self, plate: Path) -> Iterator[Reader]:
+        """The reader of that plate."""
+        with self.reader(plate) as reader:
+            yield reader
+
+    def test_it_judges_by_the_name_alone(self, plate: Path, tmp_path: Path) -> None:
+        """The host asks before there is a file."""
+        assert self.reader.can_read(plate) is True
+        assert self.reader.can_read(tmp_path / "absent" / plate.name) is True
+        assert self.reader.can_read(tmp_path / "notes.txt") is False
+
+    def test_its_header_is_sound(self, opened: Reader) -> None:
+        """A run is checked by the header before a frame is decoded."""
+        info = opened.info
+        assert min(info.width, info.height, info.count) > 0
+        assert info.rate > 0
+        assert info.rotation in {0, 90, 180, 270}
+        assert info == opened.info
+
+    def test_frames_are_whole_and_in_order(self, opened: Reader) -> None:
+        """Each number of the range once, as the header says."""
+        info = opened.info
+        frames = list(opened.frames(info.first, info.last))
+        assert [frame.number for frame in frames] == list(range(info.first, info.last + 1))
+        turned = info.rotation % 180 != 0
+        for frame in frames:
+            size = (frame.plate.width, frame.plate.height)
+            assert size == ((info.height, info.width) if turned else (info.width, info.height))
+            assert frame.plate.layout == info.layout
+
+    def test_any_range_gives_the_same_bits(self, opened: Reader) -> None:
+        """Chunks of a shot begin anywhere, also behind where another ended."""
+        info = opened.info
+        whole = {frame.number: _digest(frame) for frame in opened.frames(info.first, info.last)}
+        middle = (info.first + info.last) // 2
+        for first, last in ((info.last, info.last), (middle, info.last), (info.first, middle), (middle, middle)):
+            part = {frame.number: _digest(frame) for frame in opened.frames(first, last)}
+            assert part == {number: whole[number] for number in range(first, last + 1)}
+
+    def test_a_frame_outlives_the_next(self, opened: Reader) -> None:
+        """Windows hold frames while others are decoded."""
+        info = opened.info
+        held = list(opened.frames(info.first, info.last))
+        assert [_digest(frame) for frame in held] == [_digest(frame) for frame in opened.frames(info.first, info.last)]
+
+    def test_an_iterator_may_be_left(self, opened: Reader) -> None:
+        """A cancelled run must be able to close."""
+        info = opened.info
+        next(iter(opened.frames(info.first, info.last)))
+        assert next(iter(opened.frames(info.last, info.last))).number == info.last
+
+    def test_a_missing_plate_is_named(self, plate: Path, tmp_path: Path) -> None:
+        """The message must say which file."""
+        with pytest.raises(MediaError, match="absent"):
+            self.reader(tmp_path / "absent" / plate.name)
+
+    def test_what_is_no_picture_is_refused(self, plate: Path, tmp_path: Path) -> None:
+        """A text file under a movie's name happens."""
+        if not self.one_file:
+            pytest.skip("a plate of this reader is no single file")
+        fake = tmp_path / f"fake{plate.suffix}"
+        fake.write_text("no picture at all\n" * 50)
+        with pytest.raises(MediaError, match="fake"):
+            self.reader(fake)
+
+    def test_a_plate_cut_short_is_not_taken_for_whole(self, plate: Path, tmp_path: Path) -> None:
+        """A copy that broke off must not make a short delivery."""
+        if not self.one_file:
+            pytest.skip("a plate of this reader is no single file")
+        with self.reader(plate) as reader:
+            promised = reader.info.count
+        broken = tmp_path / f"broken{plate.suffix}"
+        broken.write_bytes(plate.read_bytes()[: plate.stat().st_size // 2])
+        with pytest.raises(MediaError), self.reader(broken) as reader:  # noqa: PT012 - either may raise
+            frames = list(reader.frames(reader.info.first, reader.info.last))
+            if len(frames) < promised:
+                raise MediaError("the reader says at once that there are fewer frames", path=broken)
+
+    def test_plates_are_never_written_to(self, plate: Path) -> None:
+        """They are the original."""
+        files = [plate] if plate.is_file() else sorted(plate.parent.iterdir())
+        before = [(file.stat().st_mtime_ns, hashlib.sha256(file.read_bytes()).digest()) for file in files]
+        with self.reader(plate) as reader:
+            list(reader.frames(reader.info.first, reader.info.last))
+        assert [(f.stat().st_mtime_ns, hashlib.sha256(f.read_bytes()).digest()) for f in files] == before
+
+
+class WriterContract:
+    """What every writer must keep. Set `writer` and `name`, and what else its deliveries need."""
+
+    writer: ClassVar[type[Writer]]
+    """The class under test."""
+    name: ClassVar[str]
+    """Name of a delivery, such as `"out.mov"`, or the pattern of a sequence."""
+    options: ClassVar[Mapping[str, object]] = {}
+    """Its settings, as in `[delivery]`."""
+    layout: ClassVar[PixelLayout] = YUV420P8
+    """How the plate's pictures are stored."""
+    first: ClassVar[int] = 1001
+    count: ClassVar[int] = 6
+
+    @pytest.fixture
+    def settings(self) -> DeliveryOptions:
+        """The settings, validated."""
+        return self.writer.Options.model_validate(dict(self.options))
+
+    @pytest.fixture
+    def like(self, tmp_path: Path) -> PlateInfo:
+        """The plate's header."""
+        return synthetic_info(tmp_path / "plate.mov", layout=self.layout, first=self.first, count=self.count)
+
+    @pytest.fixture
+    def delivery(self, tmp_path: Path) -> Path:
+        """Where the delivery goes: an empty folder."""
+        folder = tmp_path / "delivery"
+        folder.mkdir()
+        return folder / self.name
+
+    def open(self, delivery: Path, settings: DeliveryOptions, like: PlateInfo) -> Writer:
+        """The writer of this delivery."""
+        last = self.first + self.count - 1
+        return self.writer(delivery, settings, like=like, tags=like.tags, first=self.first, last=last)
+
+    def frames(self) -> Sequence[Frame]:
+        """What is delivered."""
+        return [synthetic_frame(self.first + n, layout=self.layout) for n in range(self.count)]
+
+    def test_it_judges_by_the_name_alone(self, delivery: Path, tmp_path: Path) -> None:
+        """The host asks before there is a folder."""
+        assert self.writer.can_write(delivery) is True
+        assert self.writer.can_write(tmp_path / "absent" / self.name) is True
+        assert self.writer.can_write(tmp_path / "notes.txt") is False
+
+    def test_an_unknown_option_is_refused(self) -> None:
+        """A typing error in a pipeline file must not pass unseen."""
+        with pytest.raises(ValidationError, match="no_such_option"):
+            self.writer.Options.model_validate({**self.options, "no_such_option": 1})
+
+    def test_every_option_is_described(self) -> None:
+        """The reference page and editors show these descriptions."""
+        assert not [name for name, field in self.writer.Options.model_fields.items() if not field.description]
+
+    def test_a_good_delivery_has_no_problems(self, delivery: Path, settings: DeliveryOptions, like: PlateInfo) -> None:
+        """And asking creates nothing."""
+        assert list(self.writer.problems(delivery, settings, like, like.tags)) == []
+        assert list(delivery.parent.iterdir()) == []
+
+    def test_a_delivery_appears_when_it_is_whole(
+        self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
+    ) -> None:
+        """Nothing half-written stands under its name, and nothing else is left."""
+        writer = self.open(delivery, settings, like)
+        for frame in self.frames():
+            assert not _named(delivery)
+            writer.write(frame)
+        assert not _named(delivery)
+        paths = writer.finish()
+        assert sorted(paths) == sorted(delivery.parent.iterdir())
+        assert all(path.stat().st_size > 0 for path in paths)
+
+    def test_the_same_frames_give_the_same_file(
+        self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
+    ) -> None:
+        """Two machines render one shot alike."""
+        digests = []
+        for _ in range(2):
+            writer = self.open(delivery, settings, like)
+            for frame in self.frames():
+                writer.write(frame)
+            digests.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in writer.finish()])
+        assert digests[0] == digests[1]
+
+    def test_an_abandoned_delivery_leaves_nothing(
+        self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
+    ) -> None:
+        """A failed run must not look like a finished one."""
+        writer = self.open(delivery, settings, like)
+        writer.write(self.frames()[0])
+        writer.abandon()
+        assert list(delivery.parent.iterdir()) == []
+
+    def test_abandoning_after_the_end_does_nothing(
+        self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
+    ) -> None:
+        """The host abandons in its last step, whatever came before."""
+        writer = self.open(delivery, settings, like)
+        for frame in self.frames():
+            writer.write(frame)
+        paths = writer.finish()
+        writer.abandon()
+        assert all(path.is_file() for path in paths)
+
+    def test_what_was_written_can_be_kept(self, delivery: Path, settings: DeliveryOptions, like: PlateInfo) -> None:
+        """Under another name: its own stays free."""
+        writer = self.open(delivery, settings, like)
+        for frame in self.frames()[:2]:
+            writer.write(frame)
+        kept = writer.keep_partial()
+        assert kept
+        assert not _named(delivery)
+        assert all(path.is_file() for path in kept)
+        assert sorted(kept) == sorted(delivery.parent.iterdir())
+
+    def test_a_folder_that_is_a_file_is_refused(
+        self, tmp_path: Path, settings: DeliveryOptions, like: PlateInfo
+    ) -> None:
+        """The message comes before the first frame."""
+        (tmp_path / "taken").write_text("a file")
+        with pytest.raises(MediaError):
+            self.open(tmp_path / "taken" / self.name, settings, like)
+
+    def test_an_older_delivery_stays_until_the_end(
+        self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
+    ) -> None:
+        """A run that fails must not have cost the last good one."""
+        if "%" in self.name or "#" in self.name:
+            pytest.skip("the files of a sequence are replaced one by one")
+        delivery.write_text("the last good one")
+        writer = self.open(delivery, settings, like)
+        writer.write(self.frames()[0])
+        writer.abandon()
+        assert delivery.read_text() == "the last good one"
+
+
+def _digest(frame: Frame) -> str:
+    found = hashlib.sha256()
+    for plane in frame.plate.planes:
+        found.update(np.ascontiguousarray(plane).tobytes())
+    return found.hexdigest()
+
+
+def _named(delivery: Path) -> list[Path]:
+    """Files that stand under the delivery's own name."""
+    stem = delivery.stem.split("%")[0].split("#")[0]
+    found = [
+        path for path in delivery.parent.iterdir() if path.suffix == delivery.suffix and path.name.startswith(stem)
+    ]
+    return [path for path in found if not path.name.startswith(".")]
