@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -23,7 +24,7 @@ from vfxswap.drivers import Shot, Step, driver_for
 from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
 from vfxswap.errors import FrameFailed, PluginError, VfxswapError
 from vfxswap.frame import Frame
-from vfxswap.geometry import CropSpec
+from vfxswap.geometry import CropSpec, Landmarks
 from vfxswap.host import Host
 from vfxswap.identity import Identity
 from vfxswap.line import Meter, Station, carry, reach
@@ -115,10 +116,10 @@ class _Assembly:
         if issubclass(planned.cls, Swapper):
             self._prepare_identity(planned)
         stage = self._made(planned)
-        if isinstance(stage, Aligner):
-            self._shot = replace(self._shot, roles=self._roles(stage), crops=self._crops())
         self._stack.callback(stage.close)
         self._in_pool(stage.open)
+        if isinstance(stage, Aligner):
+            self._shot = replace(self._shot, roles=self._roles(stage), crops=self._crops())
         self._open.append(stage)
         return driver_for(stage, self._shot, self._identities)
 
@@ -138,12 +139,11 @@ class _Assembly:
         for name, rule in self._plan.casting.items():
             if name not in used:
                 continue
-            likeness = None
-            if rule.still is not None:
-                self._in_pool(aligner.open)
-                likeness = self._in_pool(lambda still=rule.still: look_at(still, "srgb", self._eyes(aligner))).landmarks
-            roles.append(Role(name, rule, likeness))
+            roles.append(Role(name, rule, None if rule.still is None else self._likeness(rule.still, aligner)))
         return tuple(roles)
+
+    def _likeness(self, still: Path, aligner: Aligner[Any]) -> Landmarks:
+        return self._in_pool(lambda: look_at(still, "srgb", self._eyes(aligner))).landmarks
 
     def _prepare_identity(self, planned: PlannedStage) -> None:
         """Looks at the identity's stills, if its swapper wants that and nobody has yet."""

@@ -104,5 +104,5 @@ def shape_distance(a: Landmarks, b: Landmarks) -> float:
 
 
 def _unit_shape(points: Points) -> Points:
-    centred = points - points.mean(axis=0)
+    centred: Points = points - points.mean(axis=0)
     return centred / max(float(np.linalg.norm(centred)), 1e-12)

@@ -14,14 +14,10 @@ import torch
 from torch import Tensor
 
 from vfxswap.color import ColorTags
-from vfxswap.errors import ShapeError
 from vfxswap.frame import Frame, Picture
-from vfxswap.geometry import Affine, composed, inverted
+from vfxswap.geometry import Affine, Box, composed, inverted, mapped
 from vfxswap.ops import transfer, warp, ycbcr
 from vfxswap.stage import Cutter
-
-_CUT_MARGIN_PX = 2
-"""Pixels around a crop's box that interpolation may reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +61,9 @@ def small_picture(picture: Picture, view: View, size: tuple[int, int]) -> Tensor
 def cut_crop(picture: Picture, view: View, plate_to_crop: Affine, size_px: int) -> Tensor:
     """`(3, S, S)` float32 R'G'B' in the face space; past the plate's edge its last pixels repeat."""
     stored_to_crop = view.stored_to_crop(picture, plate_to_crop)
-    box = warp.cut_box(stored_to_crop, size_px, picture.width, picture.height, _CUT_MARGIN_PX)
-    if box.empty:
-        raise ShapeError("a crop", expected="one that meets the picture", actual="one that lies wholly outside")
-    rgb = ycbcr.to_rgb(picture.planes, picture.layout, view.tags, box, device=view.device)
-    return warp.cut(transfer.to_face(rgb, view.tags), (box.x0, box.y0), stored_to_crop, size_px)
+    box = warp.cut_box(stored_to_crop, size_px, picture.width, picture.height)
+    rgb = transfer.to_face(ycbcr.to_rgb(picture.planes, picture.layout, view.tags, box, device=view.device), view.tags)
+    return warp.cut(rgb, origin=(box.x0, box.y0), plate_to_crop=stored_to_crop, size_px=size_px)
 
 
 def paste(
@@ -99,16 +93,13 @@ def paste(
     box = warp.matte_box(matte, stored_to_crop, picture.width, picture.height)
     if box.empty:
         return False
-    layers = warp.uncut(torch.cat([swapped, matte]), stored_to_crop, box)
-    mask = layers[3:].clamp(0, 1)
+    layer, mask = warp.uncut_face(swapped, matte, stored_to_crop, box)
     plate = transfer.to_face(
         ycbcr.to_rgb(picture.planes, picture.layout, view.tags, box, device=view.device), view.tags
     )
-    joined = blend(layers[None, :3], plate[None], mask[None])[0]
-    touched = mask[0] > 0
+    joined = blend(layer[None], plate[None], mask[None])[0]
     delta = transfer.from_face(joined, view.tags) - transfer.from_face(plate, view.tags)
-    delta = torch.where(touched, delta, torch.zeros_like(delta))
-    ycbcr.add_rgb_delta(picture.planes, picture.layout, view.tags, box, delta, touched)
+    ycbcr.add_rgb_delta(picture.planes, picture.layout, view.tags, box, delta=delta, touched=mask[0] > 0)
     return True
 
 
@@ -132,7 +123,7 @@ class PlateCutter(Cutter):
         return torch.stack(pieces) if pieces else torch.empty(0, 3, size_px, size_px, device=self._view.device)
 
 
-def lies_outside(picture: Picture, view: View, plate_to_crop: Affine, size_px: int) -> bool:
-    """Whether a crop shows nothing of the picture."""
-    stored_to_crop = view.stored_to_crop(picture, plate_to_crop)
-    return warp.cut_box(stored_to_crop, size_px, picture.width, picture.height, 0).empty
+def lies_outside(plate_to_crop: Affine, size_px: int, width: int, height: int) -> bool:
+    """Whether a crop shows nothing of an upright picture of that size."""
+    corners = np.array([(0, 0), (size_px, 0), (0, size_px), (size_px, size_px)], dtype=np.float64)
+    return Box.around(mapped(inverted(plate_to_crop), corners)).clipped(width, height).empty

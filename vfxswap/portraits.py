@@ -78,8 +78,8 @@ def _detection(path: Path, frame: Frame, view: View, detector: Detector[Any] | N
     size = None if detector is None else detector.image_size()
     if detector is None or size is None:
         raise MediaError(
-            f"the pipeline's detector looks at no pixels, so the still {path} needs its points beside it in {points.name}"
-            " (the format of a tracks file, frame 1)",
+            f"the pipeline's detector looks at no pixels, so the still {path} needs its points in {points.name}"
+            " beside it (the format of a tracks file, frame 1)",
             path=path,
         )
     found = _detect(frame.plate, view, detector, size)

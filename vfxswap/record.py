@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from vfxswap.host import Host
@@ -31,7 +32,7 @@ def described(plan: Pipeline, host: Host) -> dict[str, Any]:
         "models": {
             name: {"sha256": card.sha256, "licence": card.licence, "commercial": card.commercial}
             for name in sorted({name for planned in plan.stages for name in planned.models})
-            for card in [plan.store.cards[name]]
+            for card in [plan.store.card(name)]
         },
         "identities": {name: _identity(identity) for name, identity in plan.identities.items()},
         "plugins": [record.owner for record in host.plugins if record.error is None],
@@ -46,7 +47,10 @@ def _version(name: str) -> str | None:
 
 
 def _stage(planned: PlannedStage) -> dict[str, Any]:
-    return {"use": planned.name, "owner": planned.owner, "options": planned.options.model_dump(mode="json")}
+    options = {
+        key: value.name if isinstance(value, Path) else value for key, value in planned.options.model_dump().items()
+    }
+    return {"use": planned.name, "owner": planned.owner, "options": options}
 
 
 def _identity(identity: Identity) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The journey: a pipeline's plate goes through its stages into its delivery.
 
-Decoding and encoding have threads of their own, stages run in a pool, and every queue is bounded, so that memory does not
-grow with the shot. Nothing here is global: `run` may be called again, or from several threads.
+Decoding and encoding have threads of their own, stages run in a pool, and every queue is bounded, so that memory does
+not grow with the shot. Nothing here is global: `run` may be called again, or from several threads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vfxswap.media import Reader, Writer
 from vfxswap.models import ModelStore
 from vfxswap.pipeline import Pipeline, load
 from vfxswap.record import described
-from vfxswap.report import FrameRecord, Progress, Report, finished_key, report_path
+from vfxswap.report import FrameRecord, Progress, Report, finished_run, report_path
 
 _DECODED_FRAMES = 12
 """Frames decoded ahead of the stages."""
@@ -65,8 +65,8 @@ def run(  # noqa: PLR0913 - each is a word of the command line
         host: The plugins; by default all that this machine has.
 
     Returns:
-        What happened to each frame. If the delivery is there already, complete and made from the very same things, nothing
-        is done and `already_done` is true.
+        What happened to each frame. If the delivery is there already, complete and made from the very same things,
+        nothing is done and `already_done` is true.
 
     Raises:
         PipelineError: The file, or what it names, is wrong; holds all problems.
@@ -128,7 +128,7 @@ def render(
 
 def _standing(plan: Pipeline) -> Report:
     """What to make of a delivery that is there already."""
-    if finished_key(plan.delivery_path) == plan.key:
+    if finished_run(plan.delivery_path) == (plan.key, str(plan.frames)):
         return Report(outputs=(plan.delivery_path,), already_done=True, path=report_path(plan.delivery_path))
     raise UsageError(
         f"{plan.delivery_path} is there already and was made from other settings, another plate or other versions;"

@@ -126,8 +126,8 @@ def report_path(delivery: Path) -> Path:
     return delivery.with_name(delivery.name + REPORT_SUFFIX)
 
 
-def finished_key(delivery: Path) -> str | None:
-    """The content key of the complete run that made a delivery, or None if there is no such report."""
+def finished_run(delivery: Path) -> tuple[str, str] | None:
+    """The content key and the frames of the complete run that made a delivery, or None if there is no such report."""
     try:
         lines = report_path(delivery).read_text(encoding="utf-8").splitlines()
         head, tail = json.loads(lines[0]), json.loads(lines[-1])
@@ -135,5 +135,4 @@ def finished_key(delivery: Path) -> str | None:
         return None
     if head.get("type") != "run" or tail.get("type") != "summary" or not tail.get("complete"):
         return None
-    key = head.get("key")
-    return key if isinstance(key, str) else None
+    return str(head.get("key")), str(head.get("frames"))

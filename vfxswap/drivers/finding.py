@@ -80,7 +80,8 @@ class AlignerDriver(Driver):
         return replace(face, landmarks=marks, plate_to_crop=matrix, crop_size=options.crop_size)
 
     def _outside(self, frame: Frame, face: Face) -> bool:
-        return lies_outside(frame.plate, self.shot.view, given(face.plate_to_crop), face.crop_size)
+        size = self.shot.view.upright_size(frame.plate)
+        return lies_outside(given(face.plate_to_crop), face.crop_size, *size)
 
     def _cropped(self, frame: Frame, face: Face) -> Face:
         spec = self.shot.crops.get(face.identity or "")

@@ -1,0 +1,130 @@
+"""The line: windows stop at cuts and ends, chunks equal the whole, and blame is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vfxswap.chunks import Batches, spans_to_compute
+from vfxswap.color import ColorTags, PixelLayout
+from vfxswap.drivers.base import Around, Step
+from vfxswap.drivers.time import GivenCuts, neighbours
+from vfxswap.errors import Cancelled, FrameFailed, OutOfMemory
+from vfxswap.frame import Frame, Picture
+from vfxswap.line import Meter, Station, carry, reach
+from vfxswap.stage import Span
+
+FIRST, LAST = 1001, 1030
+
+
+def plate(first: int, last: int) -> Iterator[Frame]:
+    layout = PixelLayout("gray", "gray", 8)
+    for number in range(first, last + 1):
+        value = (number * 37) % 251
+        yield Frame(number, Picture([np.full((1, 1), value, np.uint8)], layout, ColorTags()), props={"v": float(value)})
+
+
+class Mean(Step):
+    """A temporal step: the mean over its window."""
+
+    def __init__(self, behind: int, ahead: int) -> None:
+        self.span = Span(behind, ahead)
+
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        return tuple(self._mean(around, frame) for frame in around.batch)
+
+    def _mean(self, around: Around, frame: Frame) -> Frame:
+        window = neighbours(around, frame, self.span)
+        values = [float(str(other.props["v"])) for other in window.frames]
+        return replace(frame, props={"v": sum(values) / len(values), "n": len(values)})
+
+
+class Add(Step):
+    """A step that sees one frame."""
+
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        return tuple(replace(f, props={**f.props, "v": float(str(f.props["v"])) + 1}) for f in around.batch)
+
+
+class Fails(Step):
+    """Fails on one frame."""
+
+    def __init__(self, at: int, error: Exception) -> None:
+        self._at, self._error = at, error
+
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        if self._at in around.batch.numbers:
+            raise self._error
+        return around.batch.frames
+
+
+def carried(steps: Sequence[Step], numbers: Sequence[int], workers: int = 2) -> dict[int, dict[str, object]]:
+    stations = [Station(type(step).__name__, "test (here 1.0)", step) for step in steps]
+    found = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for first, last in spans_to_compute(numbers, FIRST, LAST, reach(stations)):
+            batches = Batches(plate(first, last))
+            for batch in carry(batches, stations, wanted=numbers, pool=pool, ahead=3, meter=Meter()):
+                found.update({frame.number: dict(frame.props) for frame in batch if frame.number in numbers})
+    return found
+
+
+STEPS = (Mean(2, 3), Add(), Mean(3, 1))
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 16])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_chunks_equal_the_whole_bit_for_bit(chunk: int, workers: int) -> None:
+    numbers = list(range(FIRST, LAST + 1))
+    whole = carried(STEPS, numbers)
+    assert sorted(whole) == numbers
+    pieces: dict[int, dict[str, object]] = {}
+    for start in range(0, len(numbers), chunk):
+        pieces.update(carried(STEPS, numbers[start : start + chunk], workers))
+    assert pieces == whole
+
+
+def test_a_stepped_range_equals_the_whole() -> None:
+    whole = carried(STEPS, list(range(FIRST, LAST + 1)))
+    stepped = carried(STEPS, list(range(FIRST + 2, LAST, 5)))
+    assert stepped == {number: whole[number] for number in stepped}
+
+
+def test_windows_shorten_at_the_ends_and_stop_at_cuts() -> None:
+    found = carried((GivenCuts({1010}), Mean(2, 2)), list(range(FIRST, LAST + 1)))
+    counts = {number: props["n"] for number, props in found.items()}
+    assert counts[1001] == 3
+    assert counts[1005] == 5
+    assert (counts[1008], counts[1009], counts[1010], counts[1011], counts[1012]) == (4, 3, 3, 4, 5)
+    assert counts[LAST] == 3
+
+
+@pytest.mark.parametrize("at", [1001, 1006, 1030])
+def test_a_failure_names_the_stage_its_owner_and_the_one_frame(at: int) -> None:
+    with pytest.raises(
+        FrameFailed, match=rf"stage 'Fails' \(from test \(here 1.0\)\) failed at frame {at}: "
+    ) as caught:
+        carried((Add(), Fails(at, ValueError("no such thing"))), list(range(FIRST, LAST + 1)))
+    assert caught.value.frames == (at,)
+    assert isinstance(caught.value.cause, ValueError)
+
+
+def test_memory_is_a_reason_to_try_again_and_a_cancel_stays_one() -> None:
+    with pytest.raises(OutOfMemory, match="'Fails' ran out of memory"):
+        carried((Fails(1003, torch.OutOfMemoryError("too much")),), range(FIRST, LAST + 1))
+    with pytest.raises(Cancelled):
+        carried((Fails(1003, Cancelled("stop")),), range(FIRST, LAST + 1))
+
+
+def test_the_meter_tells_each_step() -> None:
+    meter = Meter()
+    stations = [Station("add", "t", Add()), Station("mean", "t", Mean(1, 1))]
+    with ThreadPoolExecutor(1) as pool:
+        list(carry(Batches(plate(1001, 1008)), stations, wanted=(), pool=pool, ahead=2, meter=meter))
+    assert set(meter.seconds) == {"add", "mean"}
+    assert all(seconds > 0 for seconds in meter.seconds.values())
