@@ -30,7 +30,7 @@ from vfxswap.identity import Identity
 from vfxswap.line import Meter, Station, carry, reach
 from vfxswap.pipeline import Pipeline, PlannedStage
 from vfxswap.portraits import Eyes, look_at
-from vfxswap.stage import Aligner, Detector, Setting, Stage, Swapper
+from vfxswap.stage import Aligner, Detector, Setting, Stage, Swapper, SwapperOptions
 
 T = TypeVar("T")
 
@@ -113,8 +113,7 @@ class _Assembly:
         return planned.cls(planned.options, setting)
 
     def _step(self, planned: PlannedStage) -> Step:
-        if issubclass(planned.cls, Swapper):
-            self._prepare_identity(planned)
+        self._prepare_identity(planned)
         stage = self._made(planned)
         self._stack.callback(stage.close)
         self._in_pool(stage.open)
@@ -134,7 +133,7 @@ class _Assembly:
 
     def _roles(self, aligner: Aligner[Any]) -> tuple[Role, ...]:
         """Who takes which face, of the identities that are put in."""
-        used = [planned.options.identity for planned in self._plan.stages if issubclass(planned.cls, Swapper)]
+        used = {p.options.identity for p in self._plan.stages if isinstance(p.options, SwapperOptions)}
         roles = []
         for name, rule in self._plan.casting.items():
             if name not in used:
@@ -147,6 +146,8 @@ class _Assembly:
 
     def _prepare_identity(self, planned: PlannedStage) -> None:
         """Looks at the identity's stills, if its swapper wants that and nobody has yet."""
+        if not (issubclass(planned.cls, Swapper) and isinstance(planned.options, SwapperOptions)):
+            return
         name = planned.options.identity
         identity = self._identities[name]
         if identity.portraits or not planned.cls.wants_stills():
