@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 PROJECT = "vfxswap"
 API_VERSION = (1, 0)
-"""Major and minor of this contract: a plugin's major must be equal, its minor not larger."""
+"""Major and minor of this contract: a plugin's major must be equal, its minor not larger.
+
+A plugin states the numbers that it was written for; one that returns this constant says nothing.
+"""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -36,7 +39,8 @@ class StageOffer:
     kind: StageKind
     """What it does."""
     load: str
-    """Where its class is: `"package.module:ClassName"`."""
+    """Where its class is: `"package.module:ClassName"`; `".module:ClassName"` is relative to the plugin's package, and
+    `":ClassName"` is in the plugin's own module."""
     summary: str = ""
     """One line, for the listing."""
     licence: str = ""
@@ -50,7 +54,7 @@ class MediaOffer:
     name: str
     """As the listing shows it."""
     load: str
-    """Where its class is: `"package.module:ClassName"`."""
+    """Where its class is, as for a stage."""
     suffixes: tuple[str, ...]
     """File suffixes, with the dot and lower case, for which its class is asked."""
     summary: str = ""
@@ -64,7 +68,7 @@ class Hooks:
 
     @hookspec
     def vfxswap_api(self) -> tuple[int, int]:
-        """The `API_VERSION` that the plugin was written for; demanded of every plugin."""
+        """The plugin API that the plugin was written for, such as `(1, 0)`; demanded of every plugin."""
         raise AssertionError("a specification is never called")
 
     @hookspec

@@ -126,10 +126,10 @@ def _check_api(manager: pluggy.PluginManager) -> None:
     answers = manager.hook.vfxswap_api()
     ours = ".".join(map(str, API_VERSION))
     if not answers:
-        raise PluginError(f"it has no hook vfxswap_api, which returns the API_VERSION it was written for (now {ours})")
+        raise PluginError(f"it has no hook vfxswap_api, which says for which plugin API it was written (now {ours})")
     wanted = answers[0]
     if not (isinstance(wanted, tuple) and len(wanted) == 2 and all(isinstance(part, int) for part in wanted)):
-        raise PluginError(f"vfxswap_api must return a pair of whole numbers such as {API_VERSION}, got {wanted!r}")
+        raise PluginError(f"vfxswap_api must return two whole numbers such as {API_VERSION}, got {wanted!r}")
     if wanted[0] != API_VERSION[0] or wanted[1] > API_VERSION[1]:
         raise PluginError(
             f"it is written for plugin API {wanted[0]}.{wanted[1]}, this vfxswap has {ours}; install a plugin and a"

@@ -176,7 +176,7 @@ BROKEN = {
     "@hookimpl\ndef vfxswap_frame_done(picture): pass": "Argument(s) {'picture'}",
     "@hookimpl\ndef vfxswap_api(): return (99, 0)": "it is written for plugin API 99.0",
     f"@hookimpl\ndef vfxswap_api(): return ({API_VERSION[0]}, {API_VERSION[1] + 1})": "the lower",
-    "@hookimpl\ndef vfxswap_api(): return '1.0'": "must return a pair of whole numbers",
+    "@hookimpl\ndef vfxswap_api(): return '1.0'": "must return two whole numbers",
     "del vfxswap_api": "it has no hook vfxswap_api",
 }
 

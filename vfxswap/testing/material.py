@@ -25,7 +25,7 @@ from vfxswap.geometry import Affine, CropSpec, Landmarks, Region
 from vfxswap.identity import Consent, Identity, Portrait
 from vfxswap.models import ModelStore
 from vfxswap.ops import warp
-from vfxswap.stage import Cutter, Setting, Stage, StageOptions
+from vfxswap.stage import Cutter, Setting, Stage
 from vfxswap.testing.mesh import face_landmarks
 
 Image = NDArray[np.float32]
@@ -234,13 +234,16 @@ def setting(
     )
 
 
-def options_of(stage: type[Stage[Any]], values: Mapping[str, object], *, folder: Path | None = None) -> StageOptions:
+def options_of(stage: type[Stage[Any]], values: Mapping[str, object], *, folder: Path | None = None) -> Any:
     """A stage's settings, validated as those of a pipeline file are.
 
     Args:
         stage: The stage's class.
         values: As in the pipeline file; paths may be `Path`.
         folder: The pipeline file's folder, to which relative paths belong.
+
+    Returns:
+        An instance of `stage.Options`.
     """
     context = {} if folder is None else {"folder": folder}
     return stage.Options.model_validate_json(json.dumps(dict(values), default=str), context=context)
