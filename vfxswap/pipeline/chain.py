@@ -53,7 +53,7 @@ def _slot(index: int, table: Mapping[str, Any], host: Host, notes: Notes) -> Slo
         return Slot(index, name, None, None)
     settings = {key: value for key, value in table.items() if key != "use"}
     at, label = ("stages", index), stage_label(index, name)
-    return Slot(index, name, cls, notes.read(cls.Options, settings, at=at, label=label, also=("use",)))
+    return Slot(index, name, cls, notes.read(cls.Options, settings, at=at, label=label, also=("use",), salvage=True))
 
 
 def _class(index: int, name: str, host: Host, notes: Notes) -> type[Stage[Any]] | None:

@@ -55,7 +55,7 @@ def _unmet(links: Sequence[Link], offered: Mapping[str, StageEntry]) -> list[tup
     problems: list[tuple[int, Problem]] = []
     there: set[Asset] = set()
     for place, link in enumerate(links):
-        lacking = sorted(link.cls.needs - there)
+        lacking = [asset for asset in ASSET_WORDS if asset in link.cls.needs - there]
         problems += [(link.index, _lack(link, asset, links[place + 1 :], offered)) for asset in _roots(lacking)]
         there |= link.cls.gives | set(lacking)
     return problems
@@ -73,7 +73,7 @@ def _roots(assets: Sequence[Asset]) -> list[Asset]:
 def _lack(link: Link, asset: Asset, later: Sequence[Link], offered: Mapping[str, StageEntry]) -> Problem:
     giver = next((other for other in later if asset in other.cls.gives and asset not in other.cls.needs), None)
     if giver is not None:
-        message = f"needs {ASSET_WORDS[asset]}, but {giver.label}, which gives them, stands after it; move it before"
+        message = f"needs {ASSET_WORDS[asset]}, which {giver.label} gives only after it; move {giver.label} before it"
     else:
         advice = _advice(_givers(asset), offered)
         message = f"needs {ASSET_WORDS[asset]}, which no stage before it gives; put {advice} before it"

@@ -25,9 +25,12 @@ def read_identities(document: Mapping[str, Any], notes: Notes) -> dict[str, Iden
         label = f"identities.{name}"
         if not isinstance(table, Mapping):
             notes.add(Problem(f"must be a table, [{label}]", stage=label, value=table), "identities", name)
-        elif (entry := notes.read(IdentityEntry, table, at=("identities", name), label=label)) is not None:
+        elif (
+            entry := notes.read(IdentityEntry, table, at=("identities", name), label=label, salvage=True)
+        ) is not None:
             entries[name] = entry
-    _same_face(entries, notes)
+    blamed = {problem.stage for problem in notes.problems}
+    _same_face({name: entry for name, entry in entries.items() if f"identities.{name}" not in blamed}, notes)
     return entries
 
 
@@ -88,13 +91,13 @@ def check_parts(
     """
     tables = document.get("identities", {})
     names = list(tables) if isinstance(tables, Mapping) else []
-    used = set()
+    used: set[str] = set()
     for slot in slots:
         if isinstance(slot.options, SwapperOptions):
             used.add(slot.options.identity)
             _check_part(slot, slot.options.identity, names, identities, notes)
-    if any(slot.options is None for slot in slots):
-        return  # a stage that could not be read may be the one that uses it
+    if any(slot.options is None for slot in slots) or not used.issubset(names):
+        return  # a stage that could not be read, or a name that is misspelt, may be the one that means it
     for name in names:
         if name not in used:
             message = f'is not used by any stage; remove it, or write identity = "{name}" in a swapper'

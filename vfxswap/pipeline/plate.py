@@ -33,7 +33,7 @@ def read_shot(document: Mapping[str, Any], notes: Notes) -> Shot | None:
     """Reads the table."""
     table = document.get("shot")
     if isinstance(table, Mapping):
-        return notes.read(Shot, table, at=("shot",), label="shot")
+        return notes.read(Shot, table, at=("shot",), label="shot", salvage=True)
     message = (
         "is missing; a pipeline file starts with [shot] and plate = ..." if table is None else "must be a table, [shot]"
     )
@@ -49,7 +49,7 @@ def open_plate(shot: Shot, host: Host, notes: Notes) -> OpenedPlate | None:
             info = opened.info
     except (MediaError, PluginError) as error:
         exit_code = error.exit_code if isinstance(error, PluginError) else ExitCode.USAGE
-        value = None if str(shot.plate) in str(error) else str(shot.plate)
+        value = None if shot.plate.name in str(error) else str(shot.plate)
         notes.add(Problem(str(error), stage="shot", key="plate", value=value, exit_code=exit_code), "shot", "plate")
         return None
     if info.interlaced:
@@ -64,7 +64,8 @@ def _tags(shot: Shot, info: PlateInfo, notes: Notes) -> ColorTags | None:
     try:
         return info.tags.resolved(shot.color_space, path=shot.plate)
     except ColorError as error:
-        notes.add(Problem(str(error), stage="shot", key="color_space"), "shot", "color_space")
+        if not notes.blames("shot", "color_space"):
+            notes.add(Problem(str(error), stage="shot", key="color_space"), "shot", "color_space")
         return None
 
 

@@ -56,7 +56,14 @@ class Notes:
         self.problems.append(problem if problem.file else replace(problem, file=self.origin.of(*at)))
 
     def read(
-        self, model: type[ModelT], table: Mapping[str, Any], *, at: DocPath, label: str, also: Sequence[str] = ()
+        self,
+        model: type[ModelT],
+        table: Mapping[str, Any],
+        *,
+        at: DocPath,
+        label: str,
+        also: Sequence[str] = (),
+        salvage: bool = False,
     ) -> ModelT | None:
         """Validates a table; a relative path in it is relative to the pipeline file's folder.
 
@@ -66,21 +73,36 @@ class Notes:
             at: Where the table stands.
             label: How a message names the table: `shot`, `stages[3] (mkl)`.
             also: Keys that belong to the table and are read elsewhere, for what is said of an unknown one.
+            salvage: Where something is wrong, read what is right, so that it can be checked further in the same go.
 
         Returns:
-            The record, or None where something is wrong with it, which is then among the problems.
+            The record; None where something is wrong with it, or if salvaged where too much is. What is wrong is among
+            the problems.
         """
-        # TOML's values are those of JSON and times; in JSON's terms a list may become a tuple or a set, text a path or
-        # an enumeration, though everything else is strict.
-        text = json.dumps(table, default=_encode)
         try:
-            return model.model_validate_json(text, context={"folder": self.origin.file.parent})
+            return self._validated(model, table)
         except ValidationError as error:
             found = _grouped(error, table)
         schema = model.model_json_schema()
         for path, errors in found.items():
             self.add(replace(_problem(schema, table, path, errors, also), stage=label), *at, *path)
-        return None
+        if not salvage:
+            return None
+        wrong = {path[0] for path in found if path}
+        try:
+            return self._validated(model, {key: value for key, value in table.items() if key not in wrong})
+        except ValidationError:
+            return None
+
+    def _validated(self, model: type[ModelT], table: Mapping[str, Any]) -> ModelT:
+        # TOML's values are those of JSON and times; in JSON's terms a list may become a tuple or a set, text a path or
+        # an enumeration, though everything else is strict.
+        text = json.dumps(table, default=_encode)
+        return model.model_validate_json(text, context={"folder": self.origin.file.parent})
+
+    def blames(self, label: str, key: str) -> bool:
+        """Whether something is wrong with that key already."""
+        return any(problem.stage == label and problem.key == key for problem in self.problems)
 
 
 def _encode(value: object) -> str:
@@ -121,14 +143,15 @@ def _problem(
         meaning = f": {here['description']}" if here.get("description") else ""
         return Problem(f"is missing{meaning}", key=key, allowed=describe(schema, here))
     value = _value_at(table, path) if path else None
+    shown = None if isinstance(value, Mapping) else value
     if kind == "extra_forbidden":
         names = sorted([*schema_at(schema, path[:-1]).get("properties", {}), *(also if len(path) == 1 else ())])
         known = ", ".join(names) or "no keys"
-        return Problem("unknown key", key=key, value=value, allowed=known, nearest=nearest(path[-1], names))
+        return Problem("unknown key", key=key, value=shown, allowed=known, nearest=nearest(path[-1], names))
     return Problem(
         _message(schema, here, value, errors),
         key=key,
-        value=value,
+        value=shown,
         allowed=_allowed(schema, here, errors),
         nearest=nearest(value, choices(here)) if isinstance(value, str) else None,
     )
@@ -144,8 +167,17 @@ def _message(schema: dict[str, Any], here: dict[str, Any], value: object, errors
         return f"must be {describe(schema, here, bare=True)}, not {kind_of(value)}"
     if kind.startswith(("greater", "less")):
         return "is out of bounds"
-    text = str(errors[0]["msg"])
-    return text.replace("Input should", "should", 1)
+    if kind in _LENGTHS:
+        return _LENGTHS[kind]
+    return str(errors[0]["msg"]).replace("Input should", "should", 1)
+
+
+_LENGTHS = {
+    "too_short": "has too few items",
+    "too_long": "has too many items",
+    "string_too_short": "is too short",
+    "string_too_long": "is too long",
+}
 
 
 def _allowed(schema: dict[str, Any], here: dict[str, Any], errors: list[Any]) -> str | None:

@@ -115,11 +115,15 @@ class FaceRule(Table):
         return self
 
     def __str__(self) -> str:
-        order = f"like {self.still.name}" if self.still else _ORDERS[self.by]
-        return f"track {self.rank}" if self.by == "track" else f"{order}, rank {self.rank}"
-
-
-_ORDERS = {"size": "by size", "left": "from the left", "top": "from the top", "order": "in the detector's order"}
+        words = {
+            "size": "by size",
+            "left": "from the left",
+            "top": "from the top",
+            "order": "in the detector's order",
+            "track": "by track",
+            "like": f"like {self.still.name if self.still else ''}",
+        }
+        return f"{words[self.by]}, {'number' if self.by == 'track' else 'rank'} {self.rank}"
 
 
 class IdentityEntry(Table):
