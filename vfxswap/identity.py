@@ -236,14 +236,19 @@ def _problem(file: Path, error: Any) -> Problem:
         message = str(error["ctx"]["error"])
     else:
         message = _EXPECTED.get(kind, error["msg"])
+    value = error["input"]
     return Problem(
         message,
         file=str(file),
         key=".".join(location) or None,
-        value=None if kind == "missing" or not error["input"] or isinstance(error["input"], dict) else error["input"],
+        value=None if kind == "missing" or not value or isinstance(value, dict) else _shown(value),
         nearest=nearest,
         exit_code=ExitCode.REFUSED if in_consent else ExitCode.USAGE,
     )
+
+
+def _shown(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _nearest_key(location: Sequence[str]) -> str | None:
