@@ -94,7 +94,7 @@ def vfxswap_writers() -> list[MediaOffer]:
         MediaOffer(
             "movie",
             "vfxswap_plugins.media.movie_writer:MovieWriter",
-            (".mov", ".mp4", ".m4v", ".mkv", ".mxf", ".avi"),
+            (".mov", ".mp4", ".m4v", ".mkv", ".mxf"),
             "movies by PyAV",
             _LICENCE,
         )

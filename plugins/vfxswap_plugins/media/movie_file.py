@@ -13,6 +13,11 @@ from av.video.stream import VideoStream
 
 from vfxswap.errors import MediaError
 
+SUFFIXES = frozenset(
+    {".mov", ".mp4", ".m4v", ".mkv", ".mxf", ".avi", ".webm", ".mpg", ".mpeg", ".ts", ".gif", ".y4m", ".264", ".265"}
+)
+"""File suffixes that are taken for a movie's."""
+
 _QUICKTIME_ATOMS = frozenset({b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov"})
 _SIDE_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
@@ -91,10 +96,5 @@ def _what_it_is(path: Path) -> str:
 
 
 def _contents(container: InputContainer) -> str:
-    kinds = [
-        f"{'a cover picture' if stream.type == 'video' else stream.type} ({stream.codec_context.name})"
-        if stream.codec_context
-        else str(stream.type)
-        for stream in container.streams
-    ]
-    return ", ".join(kinds) or "no stream at all"
+    kinds = ("a cover picture" if stream.type == "video" else stream.type for stream in container.streams)
+    return ", ".join(dict.fromkeys(kinds)) or "no stream at all"

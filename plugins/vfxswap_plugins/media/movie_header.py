@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -85,7 +86,8 @@ def _rotation(first: av.VideoFrame) -> tuple[int, dict[str, str]]:
     if Type.DISPLAYMATRIX not in first.side_data:
         return 0, {}
     degrees = -first.rotation % 360
-    numbers = np.frombuffer(memoryview(first.side_data[Type.DISPLAYMATRIX]), np.int32)
+    side_data: Any = first.side_data  # declared as a TypedDict with one key, while it is a mapping by type
+    numbers = np.frombuffer(memoryview(side_data[Type.DISPLAYMATRIX]), np.int32)
     a, b, c, d = (int(numbers[place]) for place in (0, 1, 3, 4))
     is_mirrored = a * d - b * c < 0
     if degrees % 90 or is_mirrored:

@@ -12,15 +12,10 @@ from av.video.stream import VideoStream
 from vfxswap.errors import MediaError, TruncatedPlate
 from vfxswap.frame import Frame
 from vfxswap.media import PlateInfo, Reader
-from vfxswap_plugins.media.movie_file import open_container, opened_movie, picture_stream
+from vfxswap_plugins.media.movie_file import SUFFIXES, open_container, opened_movie, picture_stream
 from vfxswap_plugins.media.movie_header import plate_info, stored_size
 from vfxswap_plugins.media.movie_index import read_index
 from vfxswap_plugins.media.movie_picture import MoviePicture
-
-SUFFIXES = frozenset(
-    {".mov", ".mp4", ".m4v", ".mkv", ".mxf", ".avi", ".webm", ".mpg", ".mpeg", ".ts", ".gif", ".y4m", ".264", ".265"}
-)
-"""File suffixes that are taken for a movie's."""
 
 _STRICT_DECODING = {"ffv1": {"err_detect": "crccheck+explode"}}
 """Options that make a decoder report a damaged picture which it would otherwise patch up in silence."""

@@ -1,0 +1,84 @@
+"""A file that appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+
+from vfxswap.errors import MediaError
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space and run again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again",
+    errno.EFBIG: "the file would grow over the limit of this user or file system; deliver elsewhere",
+    errno.EACCES: "it is not allowed; mend the permissions or deliver elsewhere",
+    errno.EROFS: "the file system is read-only; deliver elsewhere",
+    errno.EIO: "the disk or the network failed; run again",
+}
+
+
+class PendingFile:
+    """A temporary file beside the one that is wanted, so that the last step is a rename within one file system.
+
+    Args:
+        path: The name wanted.
+
+    Raises:
+        MediaError: The folder does not take new files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.temporary = self.path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        with said_clearly(path):
+            self.temporary.touch()
+
+    def commit(self) -> Path:
+        """Moves the file under its name, once it is on the disk."""
+        return self._moved(self.path)
+
+    def keep_partial(self) -> Path:
+        """Moves the file to `NAME.partial`."""
+        return self._moved(self.path.with_name(f"{self.path.name}.partial"))
+
+    def remove(self) -> None:
+        """Removes the temporary file, if it is there."""
+        self.temporary.unlink(missing_ok=True)
+
+    def _moved(self, target: Path) -> Path:
+        with said_clearly(self.path):
+            _sync(self.temporary)
+            self.temporary.replace(target)
+            _sync(target.parent)
+        return target
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def said_clearly(path: Path, frame: int | None = None) -> Iterator[None]:
+    """Turns the errors of the system and of FFmpeg into a `MediaError` that says what to do.
+
+    Args:
+        path: The delivery.
+        frame: The frame at work.
+    """
+    try:
+        yield
+    except (OSError, av.error.FFmpegError, ValueError) as error:
+        where = str(path) if frame is None else f"{path}, frame {frame}"
+        number = getattr(error, "errno", None)
+        advice = _ADVICE.get(number) if number is not None else None
+        what = advice or f"it cannot be written as asked ({error}); try another codec or container"
+        raise MediaError(f"{where}: {what}", path=path, frame=frame) from error
