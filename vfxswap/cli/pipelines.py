@@ -64,9 +64,13 @@ def run_pipeline(asked: Asked, host: Host, *, overwrite: bool, style: str) -> Ex
 
 @contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """A farm ends a job by SIGTERM; it is treated as Ctrl-C, which leaves nothing half-written."""
+    """A farm ends a job by SIGTERM; it is treated as Ctrl-C, which leaves nothing half-written.
+
+    Only the first counts: farms signal a process and then its group, and the second must not disturb the tidying up.
+    """
 
     def interrupt(_signal: int, _frame: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -12,6 +12,9 @@ from typing import NoReturn
 import pytest
 
 from vfxswap.errors import ExitCode, PipelineError, Problem
+from vfxswap.host import Host
+from vfxswap.models import ModelStore
+from vfxswap.pipeline import load
 
 Complaints = Callable[..., list[str]]
 Problems = Callable[..., tuple[Problem, ...]]
@@ -87,6 +90,43 @@ def test_an_unknown_stage_that_resembles_none_is_a_missing_plugin(problems: Prob
 def test_a_stage_whose_class_is_not_there_is_the_plugins_fault(problems: Problems, pipeline_text: str) -> None:
     (problem,) = problems(pipeline_text.replace('"cut"', '"gone"'))
     assert problem.message.startswith("'gone' of plugin studio (")
+    assert problem.exit_code is ExitCode.MISSING
+
+
+def test_a_broken_plugin_may_own_an_unknown_stage(
+    studio: Path, tmp_path: Path, project: Path, pipeline_text: str
+) -> None:
+    (tmp_path / "wrecked.py").write_text("import no_such_library")
+    host = Host(plugin_path=[studio, tmp_path], environ={"VFXSWAP_LOAD_PLUGINS": "studio,wrecked"})
+    (project / "job.toml").write_text(pipeline_text.replace('"grade"', '"relight-9000"'))
+    with pytest.raises(PipelineError) as caught:
+        load(project / "job.toml", host, store=ModelStore([], {}), today=date(2026, 6, 1))
+    (problem,) = caught.value.problems
+    assert problem.message == (
+        f"no plugin offers such a stage (it may be one of a broken plugin: wrecked ({tmp_path}); see vfxswap plugins)"
+    )
+
+
+RIVAL = """\
+from vfxswap.hookspecs import API_VERSION, StageOffer, hookimpl
+
+@hookimpl
+def vfxswap_api():
+    return API_VERSION
+
+@hookimpl
+def vfxswap_stages():
+    return [StageOffer("grade", "color", ":Grade")]
+"""
+
+
+def test_a_stage_that_two_plugins_claim(studio: Path, tmp_path: Path, project: Path) -> None:
+    (tmp_path / "rival.py").write_text(RIVAL)
+    host = Host(plugin_path=[studio, tmp_path], environ={"VFXSWAP_LOAD_PLUGINS": "studio,rival"})
+    with pytest.raises(PipelineError) as caught:
+        load(project / "job.toml", host, store=ModelStore([], {}), today=date(2026, 6, 1))
+    (problem,) = caught.value.problems
+    assert problem.message.startswith("stage 'grade' is offered by studio (")
     assert problem.exit_code is ExitCode.MISSING
 
 
