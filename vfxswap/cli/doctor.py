@@ -128,7 +128,7 @@ def _choices(schema: dict[str, Any]) -> list[str]:
     from vfxswap.pipeline.words import choices, deref, without_null  # noqa: PLC0415
 
     named = {key: choices(without_null(deref(schema, part))) for key, part in schema.get("properties", {}).items()}
-    return [f"{key} = {'|'.join(names)}" for key, names in named.items() if names]
+    return [f"{key} = {'|'.join(map(str, names))}" for key, names in named.items() if names]
 
 
 def _models(host: Host) -> tuple[dict[str, Any], list[str]]:

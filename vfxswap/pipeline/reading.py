@@ -153,7 +153,7 @@ def _problem(
         key=key,
         value=shown,
         allowed=_allowed(schema, here, errors),
-        nearest=nearest(value, choices(here)) if isinstance(value, str) else None,
+        nearest=nearest(value, map(str, choices(here))) if isinstance(value, str) else None,
     )
 
 

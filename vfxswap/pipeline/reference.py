@@ -92,8 +92,8 @@ def _stage(name: str, host: Host) -> list[str]:
 
 
 def _flow(cls: type[Stage[Any]]) -> str:
-    needs = ", ".join(ASSET_WORDS[asset] for asset in sorted(cls.needs)) or "nothing"
-    gives = ", ".join(ASSET_WORDS[asset] for asset in sorted(cls.gives)) or "nothing"
+    needs = ", ".join(words for asset, words in ASSET_WORDS.items() if asset in cls.needs) or "nothing"
+    gives = ", ".join(words for asset, words in ASSET_WORDS.items() if asset in cls.gives) or "nothing"
     return f"Needs {needs}; gives {gives}."
 
 
@@ -116,7 +116,7 @@ def _table(title: str, text: str, model: type[BaseModel], *, level: int = 2) -> 
 
 def _row(root: dict[str, Any], key: str, part: dict[str, Any], required: bool) -> str:
     part = without_null(deref(root, part))
-    default = "**demanded**" if required else _default(part)
+    default = "**required**" if required else _default(part)
     cells = (f"`{key}`", describe(root, part), default, part.get("description", ""))
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 

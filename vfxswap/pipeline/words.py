@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 _KINDS = {
@@ -41,11 +42,15 @@ def without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "anyOf": branches} if len(branches) > 1 else {**(branches[0] if branches else {}), **rest}
 
 
-def choices(schema: dict[str, Any]) -> list[str]:
-    """The names that may stand there, of an enumeration or of the branches of a union."""
+def choices(schema: dict[str, Any]) -> list[Any]:
+    """The values that may stand there, of an enumeration or of the branches of a union."""
     named = [schema["const"]] if "const" in schema else schema.get("enum", [])
-    inner = [choice for branch in schema.get("anyOf", ()) for choice in choices(branch)]
-    return [*(str(name) for name in named), *inner]
+    return [*named, *(choice for branch in schema.get("anyOf", ()) for choice in choices(branch))]
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def bounds(schema: dict[str, Any]) -> str:
@@ -66,7 +71,9 @@ def _lengths(schema: dict[str, Any]) -> list[str]:
     words = []
     for unit, least, most in (("characters", "minLength", "maxLength"), ("items", "minItems", "maxItems")):
         low, high = schema.get(least), schema.get(most)
-        if low is not None and low == high:
+        if low == 1 and high is None:
+            words.append("not empty")
+        elif low is not None and low == high:
             words.append(f"{low} {unit}")
         else:
             words += [f"at least {low} {unit}"] if low is not None else []
@@ -86,9 +93,9 @@ def describe(root: dict[str, Any], schema: dict[str, Any], *, bare: bool = False
     """
     schema = without_null(deref(root, schema))
     if "anyOf" in schema and "enum" not in schema:
-        return " or ".join(describe(root, branch, bare=bare) for branch in schema["anyOf"])
+        return listed([describe(root, branch, bare=bare) for branch in schema["anyOf"]])
     if not bare and (names := choices(schema)):
-        return " or ".join(json.dumps(name) for name in names)
+        return listed([json.dumps(name) for name in names])
     kind = _kind(root, schema)
     limits = "" if bare else bounds(schema)
     return f"{kind}, {limits}" if limits else kind
@@ -102,7 +109,7 @@ def _kind(root: dict[str, Any], schema: dict[str, Any]) -> str:
         items = without_null(deref(root, schema["items"]))
         named = choices(items)
         inner = (
-            " or ".join(json.dumps(name) for name in named) if named else _PLURALS.get(str(items.get("type")), "values")
+            listed([json.dumps(name) for name in named]) if named else _PLURALS.get(str(items.get("type")), "values")
         )
         limits = bounds(items)
         return f"a list of {inner}, {limits} each" if limits else f"a list of {inner}"

@@ -270,7 +270,7 @@ def test_doctor(shell: Shell, project: Path) -> None:
     assert code == 3, "the studio's stage 'gone' is"
     assert facts["vfxswap"] == vfxswap.__version__
     assert facts["devices"][0] == "cpu"
-    assert facts["writers"] == {"text": [".out", "codec = fine|small"]}
+    assert facts["writers"] == {"text": [".out", "codec = fine|small", "depth = 8|10|12"]}
     assert facts["model folders"][0] == str(project / "models")
     assert "'gone' of plugin studio" in facts["broken"][0]
     code, out, _ = shell("doctor")

@@ -32,7 +32,7 @@ def test_a_stage_that_occurs_twice_must_be_numbered(loaded: Loaded, complaints: 
 def test_a_value_is_toml_or_else_text(loaded: Loaded) -> None:
     words = ["delivery.codec=fine", "delivery.quality = 7", 'shot.purpose="double"', "stages.grade.taps=[3, 4]"]
     plan = loaded(overrides=[*words, "shot.cuts=[]", "shot.on_missing=fail"])
-    assert plan.writer_options.model_dump() == {"codec": "fine", "quality": 7}
+    assert plan.writer_options.model_dump() == {"codec": "fine", "depth": 8, "quality": 7}
     assert plan.shot.purpose == "double"
     assert plan.shot.on_missing == "fail"
     assert plan.stages[4].options.model_dump()["taps"] == (3, 4)

@@ -99,8 +99,10 @@ def test_the_reference_names_every_key(studio: Path, tmp_path: Path) -> None:
     assert '| `mode` | "lab" or "rgb" | `"lab"` | In which space. |' in page
     assert "| `taps` | a list of whole numbers, at most 4 items | `[1, 2]` | Weights. |" in page
     assert '| `start` | a whole number or "first" | `"first"` | The frame to start with. |' in page
-    assert "| `identity` | text | **demanded** | Who is put in: a name under [identities]. |" in page
-    assert "The negative. Needs crops, landmarks; gives a matte, swapped faces." in page
+    assert "| `identity` | text | **required** | Who is put in: a name under [identities]. |" in page
+    assert "The negative. Needs landmarks, crops; gives swapped faces, a matte." in page
+    assert "| `depth` | 8, 10 or 12 | `8` | Bits. |" in page
+    assert "| `production` | text, not empty |  |" in page
     assert "For .out." in page
 
 

@@ -224,6 +224,7 @@ class TextOptions(DeliveryOptions):
     """Settings of the writer."""
 
     codec: Literal["fine", "small"] = Field("fine", description="How it is packed.")
+    depth: Literal[8, 10, 12] = Field(8, description="Bits.")
     quality: int = Field(5, ge=0, le=10, description="More is better.")
 
 
