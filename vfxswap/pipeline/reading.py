@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
@@ -39,9 +40,13 @@ class Origin:
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:
-    """The name that is most like another one, or None if none is."""
-    close = difflib.get_close_matches(str(name).lower(), list(names), n=1)
-    return close[0] if close else None
+    """The name that is most like another one, or one of whose words is (`fether`: `feather_percent`); None if none is."""
+    wrong, known = str(name).lower(), list(names)
+    if close := difflib.get_close_matches(wrong, known, n=1):
+        return close[0]
+    words = {word: whole for whole in reversed(known) for word in re.split(r"[_-]", whole)}
+    close = difflib.get_close_matches(wrong, words, n=1, cutoff=0.75)
+    return words[close[0]] if close else None
 
 
 @dataclass(slots=True)

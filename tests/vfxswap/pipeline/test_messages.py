@@ -15,6 +15,7 @@ from vfxswap.errors import ExitCode, PipelineError, Problem
 from vfxswap.host import Host
 from vfxswap.models import ModelStore
 from vfxswap.pipeline import load
+from vfxswap.pipeline.reading import nearest
 
 Complaints = Callable[..., list[str]]
 Problems = Callable[..., tuple[Problem, ...]]
@@ -60,6 +61,14 @@ CONSENT = "job.toml: identities.hero: consent of Anna Muster"
 )
 def test_a_stages_key(complaints: Complaints, pipeline_text: str, line: str, message: str) -> None:
     assert complaints(pipeline_text.replace("strength = 0.5", line)) == [f"{GRADE}: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("strenght", "strength"), ("Gain", "gain"), ("fether", "feather_percent"), ("frames", "lock_frames"), ("x", None)],
+)
+def test_the_nearest_name(name: str, found: str | None) -> None:
+    assert nearest(name, ["strength", "gain", "feather_percent", "lock_frames"]) == found
 
 
 def test_a_missing_key_says_what_it_is(complaints: Complaints, pipeline_text: str) -> None:
