@@ -1,0 +1,104 @@
+"""`vfxswap lab`: shots of synthetic performers with known truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from vfxswap.clock import FrameRange
+from vfxswap.errors import UsageError
+from vfxswap.lab.deliver import LAYOUTS, LayoutName, deliver
+from vfxswap.lab.looks import PERFORMERS
+from vfxswap.lab.shot import PRESETS, ShotSpec
+from vfxswap.lab.stills import write_identity
+
+app = typer.Typer(help="Shots of synthetic performers, with the truth about them.", no_args_is_help=True)
+_MOVIES = {".mkv", ".mov", ".mp4", ".m4v", ".mxf", ".avi"}
+
+
+@app.command()
+def shot(
+    out: Annotated[Path, typer.Option(metavar="DIR|MOVIE", help="Folder to write to, or name of the plate movie.")],
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(PRESETS)}.")] = None,
+    spec: Annotated[Path | None, typer.Option(metavar="FILE", help="A shot as JSON, as shot.json has it.")] = None,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Picture size.")] = "1280x720",
+    frames: Annotated[str | None, typer.Option(metavar="RANGE", help="Frames of the shot; all if not said.")] = None,
+    layout: Annotated[str, typer.Option(metavar="NAME", help=f"Stored as: {', '.join(LAYOUTS)}.")] = "yuv420p",
+    data: Annotated[bool, typer.Option("--data", help="Write labels, depth, map coordinates and motion too.")] = False,
+) -> None:
+    """Render a shot: plate, truth, tracks, mattes, and the identity to put in."""
+    chosen = _spec(preset, spec)
+    width, height = _size(size)
+    numbers = None if frames is None else list(FrameRange.parse(frames))
+    folder, suffix = (out.parent, out.suffix) if out.suffix.lower() in _MOVIES else (out, ".mkv")
+    total = chosen.frames[1] - chosen.frames[0] + 1 if numbers is None else len(numbers)
+    with typer.progressbar(length=total, label=f"{chosen.name} {width}x{height}") as bar:
+        delivered = deliver(
+            chosen,
+            folder,
+            width=width,
+            height=height,
+            frames=numbers,
+            layout=_layout(layout),
+            suffix=suffix,
+            data=data,
+            progress=lambda _done, _total: bar.update(1),
+        )
+    typer.echo(f"{delivered.frames} frames: {delivered.plate}, {delivered.truth}, {delivered.tracks}")
+
+
+@app.command()
+def identity(
+    performer: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(PERFORMERS)}.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.")],
+    size: Annotated[int, typer.Option(min=128, max=2048, help="Side of the stills in pixels.")] = 640,
+) -> None:
+    """Write the identity folder of a performer: stills, points and consent record."""
+    if performer not in PERFORMERS:
+        raise UsageError(f"there is no performer {performer!r}; there are {', '.join(PERFORMERS)}")
+    stills = write_identity(PERFORMERS[performer], out, size=size)
+    typer.echo(f"{len(stills)} stills in {out}")
+
+
+@app.command()
+def presets() -> None:
+    """List the shots that are ready."""
+    for name, preset in PRESETS.items():
+        who = ", ".join(role.looks.title for role in preset.roles)
+        typer.echo(f"{name:10} {preset.frames[0]}-{preset.frames[1]}  {who}")
+
+
+def _spec(preset: str | None, path: Path | None) -> ShotSpec:
+    if (preset is None) == (path is None):
+        raise UsageError("give either --preset NAME or --spec FILE")
+    if path is not None:
+        return _read(path)
+    if preset is None or preset not in PRESETS:
+        raise UsageError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[preset]
+
+
+def _read(path: Path) -> ShotSpec:
+    try:
+        return ShotSpec.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the shot {path}: {error}") from error
+    except ValidationError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdigit() and height.isdigit()):
+        raise UsageError(f"cannot read the size {text!r}; write it as 1280x720")
+    return int(width), int(height)
+
+
+def _layout(text: str) -> LayoutName:
+    for name in LAYOUTS:
+        if name == text:
+            return name
+    raise UsageError(f"there is no layout {text!r}; there are {', '.join(LAYOUTS)}")

@@ -1,0 +1,191 @@
+"""Writes a shot to a folder: plate, truth, tracks, mattes, and the identity to put in.
+
+    plate.mkv           what a pipeline is given
+    truth.mkv           what a perfect swap of it would be
+    tracks.json         exact landmarks (mesh468) of all faces of the plate
+    mattes/matte.####.png   16 bits, where plate and truth may differ
+    data/data.####.npz      labels, depth, map coordinates, motion, visibility of landmarks; only if asked for
+    identity/           stills, points and consent record of the performer whose face is put in
+    shot.json           the shot, to make the same again
+
+All of them count frames as the movie does, from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vfxswap.color import SPACES, ColorTags, PixelLayout, Range
+from vfxswap.errors import MediaError
+from vfxswap.frame import Detection, Frame, Picture
+from vfxswap.geometry import Box
+from vfxswap.host import Host
+from vfxswap.lab.colour import srgb_encoded
+from vfxswap.lab.play import LabFrame, build
+from vfxswap.lab.shot import ShotSpec
+from vfxswap.lab.stills import write_identity, write_png
+from vfxswap.media import PlateInfo, Writer
+from vfxswap.ops.ycbcr import add_rgb_delta
+from vfxswap.trackfile import write_tracks
+
+LayoutName = Literal["yuv420p", "yuv422p10le", "yuv444p10le"]
+
+LAYOUTS: dict[LayoutName, PixelLayout] = {
+    "yuv420p": PixelLayout("yuv420p", "ycbcr", 8, chroma_log2=(1, 1)),
+    "yuv422p10le": PixelLayout("yuv422p10le", "ycbcr", 10, chroma_log2=(1, 0)),
+    "yuv444p10le": PixelLayout("yuv444p10le", "ycbcr", 10),
+}
+"""How a plate may be stored."""
+TAGS = ColorTags(SPACES["srgb"].primaries, SPACES["srgb"].transfer, SPACES["srgb"].matrix, Range.LIMITED)
+"""What the stored numbers mean: BT.709 primaries and matrix, sRGB curve, limited range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What was written."""
+
+    plate: Path
+    truth: Path
+    tracks: Path
+    identities: tuple[Path, ...]
+    """Folders, one for each face that is put in; the first is `identity`."""
+    frames: int
+
+
+def stored(picture: Tensor, layout: PixelLayout) -> Picture:
+    """A scene-linear picture `(3, H, W)` as an sRGB-encoded Y'CbCr picture; light above 1.0 is clipped."""
+    height, width = picture.shape[1:]
+    unit = 1 << (layout.bits - 8)
+    across, down = layout.chroma_log2
+    chroma = (-(-height // (1 << down)), -(-width // (1 << across)))
+    dtype = np.uint8 if layout.bits == 8 else np.uint16
+    planes = [np.full((height, width), 16 * unit, dtype)] + [np.full(chroma, 128 * unit, dtype) for _ in range(2)]
+    whole = torch.ones(height, width, dtype=torch.bool)
+    add_rgb_delta(planes, layout, TAGS, Box(0, 0, width, height), delta=srgb_encoded(picture), touched=whole)
+    return Picture(planes, layout, TAGS)
+
+
+def deliver(  # noqa: PLR0913 - each is a choice of its own
+    spec: ShotSpec,
+    folder: Path,
+    *,
+    width: int,
+    height: int,
+    frames: Iterable[int] | None = None,
+    layout: LayoutName = "yuv420p",
+    suffix: str = ".mkv",
+    data: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Delivered:
+    """Renders a shot and writes it to a folder.
+
+    Args:
+        spec: The shot.
+        folder: Made if it is not there.
+        width: Columns.
+        height: Rows.
+        frames: Which of the shot's frames, in order; all if not said.
+        layout: How the movies are stored.
+        suffix: Of the movies; `.mkv` is FFV1 and lossless.
+        data: Whether to write labels, depth, map coordinates and motion too.
+        progress: Is told frames done and frames in all.
+
+    Raises:
+        UsageError: A frame lies outside the shot, or the size makes no sense.
+        MediaError: Something cannot be written.
+        PluginError: No plugin writes such movies.
+    """
+    chosen = list(range(spec.frames[0], spec.frames[1] + 1) if frames is None else frames)
+    stage = build(spec, width=width, height=height)
+    _make_folders(folder, data)
+    info = _info(folder, spec, (width, height), layout, len(chosen))
+    tracks: dict[int, Sequence[Detection]] = {}
+    with ExitStack() as files:
+        plate = files.enter_context(_Movie(folder / f"plate{suffix}", info))
+        truth = files.enter_context(_Movie(folder / f"truth{suffix}", info))
+        for place, number in enumerate(chosen, 1):
+            frame = stage.frame(number)
+            plate.write(place, frame.plate)
+            truth.write(place, frame.truth)
+            tracks[place] = detections(frame)
+            _write_layers(folder, place, frame, data)
+            if progress is not None:
+                progress(place, len(chosen))
+        plate.finish()
+        truth.finish()
+    write_tracks(folder / "tracks.json", tracks, width=width, height=height)
+    (folder / "shot.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+    return Delivered(plate.path, truth.path, folder / "tracks.json", _write_identities(spec, folder), len(chosen))
+
+
+def detections(frame: LabFrame) -> list[Detection]:
+    """The faces of a plate as a perfect detector would give them."""
+    return [Detection(face.box, 1.0, face.mesh.five(), face.track, face.mesh) for face in frame.faces]
+
+
+class _Movie:
+    """A movie that is being written; left by an error, nothing appears under its name."""
+
+    def __init__(self, path: Path, info: PlateInfo) -> None:
+        self.path, self._info = path, info
+        kind = Host().writer_for(path)
+        options = kind.Options()
+        if problems := kind.problems(path, options, info, TAGS):
+            raise MediaError(f"{path}: {'; '.join(problems)}", path=path)
+        self._writer: Writer = kind(path, options, like=info, tags=TAGS, first=1, last=info.count)
+
+    def __enter__(self) -> _Movie:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.abandon()
+
+    def write(self, number: int, picture: Tensor) -> None:
+        self._writer.write(Frame(number, stored(picture, self._info.layout)))
+
+    def finish(self) -> None:
+        self._writer.finish()
+
+
+def _make_folders(folder: Path, data: bool) -> None:
+    try:
+        for name in ("mattes", "data") if data else ("mattes",):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"cannot make the folder {folder}: {error}; choose another one", path=folder) from error
+
+
+def _info(folder: Path, spec: ShotSpec, size: tuple[int, int], layout: LayoutName, count: int) -> PlateInfo:
+    return PlateInfo(folder / "plate", *size, LAYOUTS[layout], TAGS, first=1, count=count, rate=spec.rate)
+
+
+def _write_layers(folder: Path, place: int, frame: LabFrame, data: bool) -> None:
+    write_png(folder / "mattes" / f"matte.{place:04d}.png", frame.matte, bits=16)
+    if data:
+        visible = {f"visible{face.track}": face.visible for face in frame.faces}
+        np.savez_compressed(
+            folder / "data" / f"data.{place:04d}.npz",
+            allow_pickle=False,
+            labels=frame.labels.numpy(),
+            depth_cm=frame.depth.numpy(),
+            uv=frame.uv.numpy(),
+            motion_px=frame.motion.numpy(),
+            **visible,
+        )
+
+
+def _write_identities(spec: ShotSpec, folder: Path) -> tuple[Path, ...]:
+    """One folder for each different face that is put in."""
+    faces = list(dict.fromkeys(role.face for role in spec.roles if role.face is not None))
+    folders = [folder / ("identity" if index == 0 else f"identity{index + 1}") for index in range(len(faces))]
+    for looks, place in zip(faces, folders, strict=True):
+        write_identity(looks, place)
+    return tuple(folders)

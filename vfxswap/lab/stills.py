@@ -1,0 +1,122 @@
+"""An identity's folder for a performer: stills with exact points, and a consent record.
+
+A performer of the lab is nobody, so consent is a formality; the record is there because a pipeline demands one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vfxswap.errors import MediaError
+from vfxswap.frame import Detection
+from vfxswap.geometry import Pose
+from vfxswap.lab.camera import Camera, View
+from vfxswap.lab.colour import srgb_encoded
+from vfxswap.lab.expression import Expression
+from vfxswap.lab.film import jitter
+from vfxswap.lab.landmarks import FaceTruth, face_truth
+from vfxswap.lab.light import RIGS
+from vfxswap.lab.looks import Looks
+from vfxswap.lab.performer import Detail, Stance, make_performer
+from vfxswap.lab.render import Instant, draw, light_scene
+from vfxswap.lab.scene import make_scene
+from vfxswap.trackfile import sidecar, write_tracks
+
+STILLS: tuple[Stance, ...] = (
+    Stance(),
+    Stance(Pose(-24.0, 0.0, 0.0)),
+    Stance(Pose(24.0, 0.0, 0.0)),
+    Stance(Pose(-45.0, 0.0, 0.0)),
+    Stance(Pose(45.0, 0.0, 0.0)),
+    Stance(Pose(0.0, 12.0, 0.0)),
+    Stance(Pose(0.0, -12.0, 0.0)),
+    Stance(Pose(-12.0, 6.0, 0.0), expression=Expression(smile=0.8, squint=0.4)),
+    Stance(Pose(12.0, 6.0, 0.0), expression=Expression(jaw=0.6)),
+    Stance(expression=Expression(jaw=0.3, pucker=0.7)),
+    Stance(expression=Expression(blink_left=1.0, blink_right=1.0)),
+)
+"""Poses and expressions of an identity's stills, the neutral one first."""
+
+_IDENTITY = """\
+name = "{title}"
+licence = "CC0-1.0"
+
+[consent]
+performer = "{title}"
+grantor = "vfxswap lab"
+productions = ["lab"]
+purposes = ["test", "double"]
+from = 2020-01-01
+until = 2099-12-31
+scope = "A procedural performer: nobody's likeness. For tests and demonstrations."
+"""
+
+
+def write_identity(looks: Looks, folder: Path, *, size: int = 640) -> tuple[Path, ...]:
+    """Writes an identity's folder: `still01.png` ..., their points, and `identity.toml`.
+
+    Args:
+        looks: Who.
+        folder: Made if it is not there.
+        size: Side of the square stills in pixels.
+
+    Returns:
+        The stills.
+
+    Raises:
+        MediaError: A file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, (picture, face) in enumerate(rendered(looks, size=size), 1):
+        path = folder / f"still{number:02d}.png"
+        write_png(path, srgb_encoded(picture))
+        found = Detection(face.box, 1.0, face.mesh.five(), face.track, face.mesh)
+        write_tracks(sidecar(path), {1: [found]}, width=size, height=size)
+        paths.append(path)
+    title = looks.title.replace("\\", "\\\\").replace('"', '\\"')
+    (folder / "identity.toml").write_text(_IDENTITY.format(title=title), encoding="utf-8")
+    return tuple(paths)
+
+
+def rendered(looks: Looks, *, size: int) -> Iterator[tuple[Tensor, FaceTruth]]:
+    """The stills of `STILLS`, `(3, size, size)` scene-linear, in neutral light before grey, with their landmarks."""
+    camera = Camera(focal_mm=60.0)
+    with torch.inference_mode():
+        performer = make_performer(looks, Detail.for_scale(camera.px_per_cm(size)))
+        scene = make_scene([performer], [], swapped=[True])
+        room = torch.full((3, round(size * 1.2), round(size * 1.2)), 0.18)
+        for stance in STILLS:
+            instant = Instant((stance,), (0.0, 0.0, 0.0), RIGS["overcast"])
+            view = View(camera, size, size)
+            light = light_scene(scene, instant, view.position, shadows=True)
+            pictures = [draw(scene, instant, View(camera, size, size, jitter(k)), light, room).image for k in range(8)]
+            picture = torch.stack(pictures).mean(0)
+            sharp = draw(scene, instant, view, light, room)
+            yield picture.permute(2, 0, 1), face_truth(0, performer, stance, view, sharp.depth)
+
+
+def write_png(path: Path, picture: Tensor, *, bits: int = 8) -> None:
+    """Writes code values `(3 or 1, H, W)` 0..1 as PNG of 8 or 16 bits.
+
+    Raises:
+        MediaError: The file cannot be written.
+    """
+    top = 2**bits - 1
+    words = (picture.clamp(0, 1) * top).round().permute(1, 2, 0).numpy()
+    words = np.ascontiguousarray(words[..., ::-1].astype(np.uint8 if bits == 8 else np.uint16))
+    done, coded = cv2.imencode(".png", words)
+    if not done:
+        raise MediaError(f"{path}: this picture of {words.shape} cannot be stored as PNG", path=path)
+    try:
+        path.write_bytes(coded.tobytes())
+    except OSError as error:
+        raise MediaError(
+            f"cannot write {path}: {error}; choose another folder or free some space", path=path
+        ) from error
