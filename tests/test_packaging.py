@@ -140,17 +140,8 @@ def test_a_plugin_folder_that_offers_the_same_stage_is_refused(repo: Path, site:
 
 def test_the_outside_plugins_own_tests_pass(repo: Path, site: Path, tmp_path: Path) -> None:
     shutil.copytree(repo / "examples" / "vfxswap-cdl" / "tests", tmp_path / "tests")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir",
-        tmp_path,
-        tmp_path / "tests",
-    ]
+    flags = ["-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", "tests"]
+    command = [sys.executable, "-m", "pytest", *flags]
     said = checked(command, folder=tmp_path, PYTHONPATH=str(site))
     assert " passed" in said
     assert "skipped" not in said

@@ -6,6 +6,7 @@ Each plugin has a pluggy manager of its own, so that whatever it does wrong is i
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import re
 import traceback
@@ -87,12 +88,20 @@ def ask(source: Source) -> Answer:
 
 
 def traceback_text(error: BaseException) -> str:
-    """The traceback of a plugin's failure, without the frames of the import machinery and of this package's host."""
+    """The traceback of a plugin's failure, without the frames of the import machinery, of pluggy and of the host."""
     found = traceback.TracebackException.from_exception(error)
-    own = (str(Path(__file__).parent), "<frozen importlib", str(Path(inspect.__file__).parent / "importlib"))
-    kept = [frame for frame in found.stack if not frame.filename.startswith(own) and "/pluggy/" not in frame.filename]
-    found.stack = traceback.StackSummary.from_list(kept)
+    found.stack = traceback.StackSummary.from_list([frame for frame in found.stack if not _is_machinery(frame)])
     return "".join(found.format()).rstrip()
+
+
+def _is_machinery(frame: traceback.FrameSummary) -> bool:
+    file = Path(frame.filename)
+    own = Path(__file__).parent
+    return (
+        frame.filename.startswith("<frozen importlib")
+        or file in {own / "discovery.py", own / "offers.py", own / "host.py"}
+        or file.parent in {Path(pluggy.__file__).parent, *(Path(package) for package in importlib.__path__)}
+    )
 
 
 def _broken(source: Source, location: str, error: str) -> PluginRecord:

@@ -132,8 +132,12 @@ class WriterContract:
     """Its settings, as in `[delivery]`."""
     layout: ClassVar[PixelLayout] = YUV420P8
     """How the plate's pictures are stored."""
+    size: ClassVar[tuple[int, int]] = (256, 128)
+    """`(width, height)` of the plate; some codecs want no less."""
     first: ClassVar[int] = 1001
+    """Number of the first frame."""
     count: ClassVar[int] = 6
+    """Number of frames."""
 
     @pytest.fixture
     def settings(self) -> DeliveryOptions:
@@ -143,7 +147,10 @@ class WriterContract:
     @pytest.fixture
     def like(self, tmp_path: Path) -> PlateInfo:
         """The plate's header."""
-        return synthetic_info(tmp_path / "plate.mov", layout=self.layout, first=self.first, count=self.count)
+        width, height = self.size
+        return synthetic_info(
+            tmp_path / "plate.mov", layout=self.layout, width=width, height=height, first=self.first, count=self.count
+        )
 
     @pytest.fixture
     def delivery(self, tmp_path: Path) -> Path:
@@ -159,7 +166,9 @@ class WriterContract:
 
     def frames(self) -> Sequence[Frame]:
         """What is delivered."""
-        return [synthetic_frame(self.first + n, layout=self.layout) for n in range(self.count)]
+        width, height = self.size
+        numbers = range(self.first, self.first + self.count)
+        return [synthetic_frame(number, layout=self.layout, width=width, height=height) for number in numbers]
 
     def test_it_judges_by_the_name_alone(self, delivery: Path, tmp_path: Path) -> None:
         """The host asks before there is a folder."""
