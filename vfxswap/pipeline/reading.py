@@ -40,7 +40,7 @@ class Origin:
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:
-    """The name that is most like another one, or that has such a word (`fether`: `feather_percent`); None if none is."""
+    """The name that is most like another one, or has such a word (`fether`: `feather_percent`); None if none is."""
     wrong, known = str(name).lower(), list(names)
     if close := difflib.get_close_matches(wrong, known, n=1):
         return close[0]
