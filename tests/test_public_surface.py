@@ -13,7 +13,7 @@ import json
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,8 +73,18 @@ def _form(value: object) -> Any:
     if inspect.isclass(value):
         return sorted(_members(value))
     if inspect.isfunction(value):
-        return str(inspect.signature(value)).replace("'", "")
+        return _signature(value)
     return "value"
+
+
+def _signature(function: Callable[..., object]) -> str:
+    """Names, types and order; that there is a default, not which: it may be the machine's own, such as `os.environ`."""
+    signature = inspect.signature(function)
+    blank = [
+        parameter if parameter.default is parameter.empty else parameter.replace(default=...)
+        for parameter in signature.parameters.values()
+    ]
+    return str(signature.replace(parameters=blank)).replace("'", "").replace("Ellipsis", "...")
 
 
 def _members(kind: type) -> set[str]:
