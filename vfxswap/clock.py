@@ -6,14 +6,19 @@ float exist only for display.
 
 from __future__ import annotations
 
+import math
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import overload
 
 from vfxswap.errors import UsageError
 
+_MOST_FRAMES = 10_000_000
+"""Four days at 24 frames a second; more is a slip of the finger, and would fill the memory."""
 _PART = re.compile(r"^\s*(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?\s*$")
 
 
@@ -26,6 +31,10 @@ class FrameRange(Sequence[int]):
 
     numbers: tuple[int, ...]
     """Ascending, without repeats."""
+
+    def __post_init__(self) -> None:
+        if any(a >= b for a, b in pairwise(self.numbers)):
+            raise UsageError("the numbers of a FrameRange must ascend without repeats; make it by FrameRange.of")
 
     @classmethod
     def parse(cls, text: str) -> FrameRange:
@@ -46,6 +55,10 @@ class FrameRange(Sequence[int]):
             step = int(match[3]) if match[3] is not None else 1
             if last < first or step < 1:
                 raise UsageError(f"frame range {part.strip()!r} must run forwards with a step of at least 1")
+            if (last - first) // step >= _MOST_FRAMES:
+                raise UsageError(
+                    f"frame range {part.strip()!r} has more than {_MOST_FRAMES} frames; is a digit too many?"
+                )
             found.update(range(first, last + 1, step))
         return cls(tuple(sorted(found)))
 
@@ -68,7 +81,10 @@ class FrameRange(Sequence[int]):
         return iter(self.numbers)
 
     def __contains__(self, number: object) -> bool:
-        return number in self.numbers
+        if not isinstance(number, int):
+            return False
+        place = bisect_left(self.numbers, number)
+        return place < len(self.numbers) and self.numbers[place] == number
 
     def __str__(self) -> str:
         parts: list[str] = []
@@ -93,9 +109,9 @@ def exact_rate(rate: float | Fraction) -> Fraction:
     else the nearest fraction with a denominator of at most 1001.
 
     Raises:
-        UsageError: The rate is not positive.
+        UsageError: The rate is not a positive number.
     """
-    if rate <= 0:
+    if not math.isfinite(rate) or rate <= 0:
         raise UsageError(f"a frame rate must be positive, got {rate}")
     if isinstance(rate, Fraction):
         return rate

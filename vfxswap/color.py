@@ -142,8 +142,8 @@ SPACES: dict[str, ColorTags] = {
 class PixelLayout:
     """How samples lie in memory, the same words for every codec.
 
-    A picture's planes are always given in the order of `channels`, each as a 2-D array with its own (perhaps subsampled)
-    size; a packed store such as rgb24 or nv12 is given as strided views, so every consumer sees planes.
+    A picture's planes are always given in the order of `channels`, each as a 2-D array with its own (perhaps
+    subsampled) size; a packed store such as rgb24 or nv12 is given as strided views, so every consumer sees planes.
     """
 
     name: str
