@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -27,6 +28,16 @@ _AHEAD = Pose(0.0, 0.0, 0.0)
 _NEUTRAL = Expression()
 
 
+_DETAILS = (
+    (5.0, (130, 144, 256)),
+    (9.0, (160, 176, 512)),
+    (16.0, (200, 220, 768)),
+    (40.0, (280, 308, 1024)),
+    (math.inf, (400, 440, 2048)),
+)
+"""Rows, columns and map size for pictures of up to so many pixels a centimetre."""
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """How fine a performer is made."""
@@ -38,11 +49,10 @@ class Detail:
     @classmethod
     def for_scale(cls, px_per_cm: float) -> Detail:
         """Enough for a picture of that scale: a few pixels a vertex and a texel a pixel."""
-        if px_per_cm < 5:
-            return cls(130, 144, 256)
-        if px_per_cm < 10:
-            return cls(190, 208, 512)
-        return cls(260, 288, 1024) if px_per_cm < 40 else cls(390, 432, 2048)
+        for scale, detail in _DETAILS:
+            if px_per_cm < scale:
+                return cls(*detail)
+        return cls(*_DETAILS[-1][1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,10 @@ class Stage:
             return self._rendered(number)
 
     def _rendered(self, number: int) -> LabFrame:
-        exposed = {name: self._exposed(scene, number) for name, scene in (("plate", self.plate), ("truth", self.truth))}
+        noise = grain_field(self.height, self.width, seed=self.spec.seed, frame=number)
+        plate, sharp = self._exposed(self.plate, number, noise)
+        truth, sharp_truth = self._exposed(self.truth, number, noise)
         still, view = self.instant(number), self._view(number)
-        plate, sharp = exposed["plate"]
-        truth, sharp_truth = exposed["truth"]
         return LabFrame(
             number=number,
             plate=plate[:3],
@@ -88,20 +88,22 @@ class Stage:
             truth_faces=_faces(self.truth, still, view, sharp_truth),
         )
 
-    def _exposed(self, scene: Scene, number: int) -> tuple[Tensor, Sample]:
+    def _exposed(self, scene: Scene, number: int, noise: Tensor) -> tuple[Tensor, Sample]:
         """`(5, H, W)` picture, matte and head through shutter, lens and film; and the sharp middle sample."""
         lens = self.spec.lens
         room = backdrop(self.height, self.width, self.spec.seed)
         light = light_scene(scene, self.instant(number), self._view(number).position, shadows=self.spec.lights.shadows)
         total = torch.zeros(self.height, self.width, 5)
+        sharp = None
         for index in range(lens.samples):
-            time = number + lens.shutter * ((index + 0.5) / lens.samples - 0.5)
+            slot = (index + (lens.samples - 1) // 2) % lens.samples  # the first is the middle one, and is not shifted
+            time = number + lens.shutter * ((slot + 0.5) / lens.samples - 0.5)
             sample = draw(scene, self.instant(time), self._view(time, jitter(index)), light, room)
+            sharp = sample if index == 0 and time == number else sharp
             total += torch.cat([sample.image, sample.face[..., None], sample.head[..., None]], -1)
         picture = defocused((total / lens.samples).permute(2, 0, 1), self._defocus_px(number))
-        noise = grain_field(self.height, self.width, seed=self.spec.seed, frame=number)
         picture = torch.cat([with_grain(picture[:3], noise, lens.grain), picture[3:]])
-        return picture, draw(scene, self.instant(number), self._view(number), light, room)
+        return picture, sharp or draw(scene, self.instant(number), self._view(number), light, room)
 
     def instant(self, frame: float) -> Instant:
         """Where everything is at a time, in frames."""

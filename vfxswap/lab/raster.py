@@ -38,7 +38,7 @@ class Hits:
 
 
 def rasterise(
-    points: Tensor, depth: Tensor, triangles: Tensor, *, height: int, width: int, both_sides: bool = False
+    points: Tensor, depth: Tensor, triangles: Tensor, *, height: int, width: int, both_sides: Tensor | bool = False
 ) -> Hits:
     """Finds which triangle each pixel centre sees.
 
@@ -51,31 +51,40 @@ def rasterise(
         triangles: `(T, 3)` int64.
         height: Rows of the picture.
         width: Columns.
-        both_sides: Also draw triangles seen from behind.
+        both_sides: Whether to draw triangles seen from behind too, for all or, `(T,)` bool, for each.
     """
     chosen = _visible(points, depth, triangles, (height, width), both_sides)
-    affine, box, origin = _set_up(points, depth, triangles[chosen], (height, width))
-    count = box[:, 2] * box[:, 3]
-    owner = torch.repeat_interleave(torch.arange(len(chosen), device=points.device), count)
-    offset = torch.arange(len(owner), device=points.device) - (count.cumsum(0) - count)[owner]
-    row = torch.div(offset, box[owner, 2], rounding_mode="floor")
-    column = box[owner, 0] + offset - row * box[owner, 2]
-    row = box[owner, 1] + row
-    a = affine[owner]
-    dx, dy = column + 0.5 - origin[owner, 0], row + 0.5 - origin[owner, 1]
-    second, third = a[:, 0] * dx + a[:, 1] * dy, a[:, 2] * dx + a[:, 3] * dy
+    edges, inverse_depth, box = _set_up(points, depth, triangles[chosen], (height, width))
+    owner, column, row = _expanded(box)
+    e = edges[owner]
+    dx, dy = column + 0.5 - e[:, 4], row + 0.5 - e[:, 5]
+    second, third = e[:, 0] * dx + e[:, 1] * dy, e[:, 2] * dx + e[:, 3] * dy
     inside = ((second >= 0) & (third >= 0) & (second + third <= 1)).nonzero()[:, 0]
-    second, third, a = second[inside], third[inside], a[inside]
-    inverse = a[:, 4] + second * a[:, 5] + third * a[:, 6]
-    nearest = _nearest(1 / inverse, (row * width + column)[inside], height * width)
+    second, third, owner = second[inside], third[inside], owner[inside]
+    corner = inverse_depth[owner]
+    inverse = corner[:, 0] + second * corner[:, 1] + third * corner[:, 2]
+    nearest = _nearest(1 / inverse, row[inside] * width + column[inside], height * width)
     pixels = (nearest != _NOTHING).nonzero()[:, 0]
     winner = nearest[pixels] & 0xFFFFFFFF
-    return _hits(
-        pixels, chosen, owner[inside][winner], (second[winner], third[winner]), inverse[winner], depth, triangles
-    )
+    number = chosen[owner[winner]]
+    second, third, inverse = second[winner], third[winner], inverse[winner]
+    share = torch.stack([1 - second - third, second, third], 1) / depth[triangles[number]]
+    return Hits(pixels, number, share / inverse[:, None], 1 / inverse)
 
 
-def _visible(points: Tensor, depth: Tensor, triangles: Tensor, size: tuple[int, int], both_sides: bool) -> Tensor:
+def _expanded(box: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For every pixel of every box (x, y, w, h) the number of the box, the column and the row."""
+    count = box[:, 2] * box[:, 3]
+    owner = torch.repeat_interleave(torch.arange(len(box), device=box.device), count)
+    start = torch.stack([box[:, 0], box[:, 1], box[:, 2], count.cumsum(0) - count], 1)[owner]
+    offset = torch.arange(len(owner), device=box.device) - start[:, 3]
+    down = torch.div(offset, start[:, 2], rounding_mode="floor")
+    return owner, start[:, 0] + offset - down * start[:, 2], start[:, 1] + down
+
+
+def _visible(
+    points: Tensor, depth: Tensor, triangles: Tensor, size: tuple[int, int], both_sides: Tensor | bool
+) -> Tensor:
     """Numbers of the triangles that face the camera and whose box holds a pixel centre."""
     a, b, c = (points[triangles[:, corner]] for corner in range(3))
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
@@ -83,31 +92,22 @@ def _visible(points: Tensor, depth: Tensor, triangles: Tensor, size: tuple[int, 
     first, last = (low - 0.5).ceil(), (high - 0.5).floor()
     limit = torch.tensor([size[1] - 1, size[0] - 1], device=points.device)
     holds = ((torch.minimum(last, limit) >= first.clamp_min(0)).all(1)) & (depth[triangles] > 1e-3).all(1)
-    facing = area.abs() > 1e-9 if both_sides else area < -1e-9
+    facing = (area < -1e-9) | ((area > 1e-9) & both_sides)
     return (holds & facing).nonzero()[:, 0]
 
 
 def _set_up(points: Tensor, depth: Tensor, triangles: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Affine forms of each triangle's barycentrics and inverse depth, its pixel box (x, y, w, h) and first corner."""
+    """Of each triangle: two edge forms and their origin `(T, 6)`, inverse depth `(T, 3)`, pixel box (x, y, w, h)."""
     a, b, c = (points[triangles[:, corner]] for corner in range(3))
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    ab, ac = b - a, c - a
+    area = (ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0])[:, None]
+    normal = torch.stack([ac[:, 1], -ac[:, 0], -ab[:, 1], ab[:, 0]], 1)
     inverse = 1 / depth[triangles]
-    affine = torch.stack(
-        [
-            (c[:, 1] - a[:, 1]) / area,
-            -(c[:, 0] - a[:, 0]) / area,
-            -(b[:, 1] - a[:, 1]) / area,
-            (b[:, 0] - a[:, 0]) / area,
-            inverse[:, 0],
-            inverse[:, 1] - inverse[:, 0],
-            inverse[:, 2] - inverse[:, 0],
-        ],
-        1,
-    )
+    slopes = torch.stack([inverse[:, 0], inverse[:, 1] - inverse[:, 0], inverse[:, 2] - inverse[:, 0]], 1)
     limit = torch.tensor([size[1] - 1, size[0] - 1], device=points.device)
     first = (torch.minimum(torch.minimum(a, b), c) - 0.5).ceil().clamp_min(0)
     last = torch.minimum((torch.maximum(torch.maximum(a, b), c) - 0.5).floor(), limit)
-    return affine, torch.cat([first, last - first + 1], 1).long(), a
+    return torch.cat([normal / area, a], 1), slopes, torch.cat([first, last - first + 1], 1).long()
 
 
 def _nearest(depth: Tensor, pixels: Tensor, count: int) -> Tensor:
@@ -115,18 +115,3 @@ def _nearest(depth: Tensor, pixels: Tensor, count: int) -> Tensor:
     key = ((depth * _DEPTH_STEPS).long() << 32) | torch.arange(len(depth), device=depth.device)
     buffer = torch.full((count,), _NOTHING, device=depth.device)
     return buffer.scatter_reduce_(0, pixels, key, "amin")
-
-
-def _hits(
-    pixels: Tensor,
-    chosen: Tensor,
-    owner: Tensor,
-    screen: tuple[Tensor, Tensor],
-    inverse: Tensor,
-    depth: Tensor,
-    triangles: Tensor,
-) -> Hits:
-    """Turns screen-space barycentrics into perspective-correct ones."""
-    number = chosen[owner]
-    share = torch.stack([1 - screen[0] - screen[1], *screen], 1) / depth[triangles[number]]
-    return Hits(pixels, number, share / inverse[:, None], 1 / inverse)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +19,7 @@ from vfxswap.lab.occlusion import depth_map, reached
 from vfxswap.lab.parts import Label
 from vfxswap.lab.performer import Performer, Stance
 from vfxswap.lab.raster import Hits, rasterise
-from vfxswap.lab.scene import Scene
+from vfxswap.lab.scene import MAP_CM, Scene
 from vfxswap.lab.shade import Light, lit, scattered
 
 FAR_CM = 1.0e6
@@ -99,7 +101,7 @@ def draw(scene: Scene, instant: Instant, view: View, light: Light, room: Tensor)
     canvas = _Canvas.blank(size, seen(room, *size, view.offset))
     _draw_solid(canvas, scene, instant, view, light, positions, solid)
     if len(scene.hair):
-        hairy = rasterise(points, depth, scene.hair, height=size[0], width=size[1], both_sides=True)
+        hairy = rasterise(points, depth, scene.hair, height=size[0], width=size[1], both_sides=scene.hair_sheet)
         _draw_hair(canvas, scene, light, hairy, view)
     return canvas.sample(size, solid)
 
@@ -151,7 +153,7 @@ def _draw_solid(
     rays = view.rays(hits.pixels)
     for number, (performer, stance) in enumerate(zip(scene.performers, instant.stances, strict=True)):
         own = (heads == number).nonzero()[:, 0]
-        maps = _looked_up(performer.skin_map, fixed[own, columns.UV], view.camera.px_per_cm(view.height))
+        maps = _looked_up(scene.skin_maps[number], fixed[own, columns.UV], view)
         pixels = Pixels(
             fixed[own, columns.ADDRESS],
             rays[own],
@@ -199,18 +201,17 @@ def _draw_hair(canvas: _Canvas, scene: Scene, light: Light, hits: Hits, view: Vi
 
 
 def _hair_maps(scene: Scene, number: Tensor, uv: Tensor, view: View) -> Tensor:
-    maps = [item for performer in scene.performers for item in performer.hair_maps]
     found = torch.zeros(len(uv), 2)
-    for index, item in enumerate(maps):
+    for index, item in enumerate(scene.hair_maps):
         own = (number == index).nonzero()[:, 0]
-        found[own] = _looked_up(item, uv[own], view.camera.px_per_cm(view.height))
+        found[own] = _looked_up(item, uv[own], view)
     return found
 
 
-def _looked_up(image: Tensor, uv: Tensor, px_per_cm: float) -> Tensor:
+def _looked_up(levels: Sequence[Tensor], uv: Tensor, view: View) -> Tensor:
     """Map values `(P, C)` at uv `(P, 2)`, from the level whose texels are about as large as a pixel."""
-    texels_per_cm = image.shape[-1] / 27.0
-    while texels_per_cm > 1.5 * px_per_cm and image.shape[-1] > 64:
-        image, texels_per_cm = functional.avg_pool2d(image, 2), texels_per_cm / 2
+    texels_per_px = levels[0].shape[-1] / MAP_CM / view.camera.px_per_cm(view.height)
+    level = max(0, round(math.log2(max(texels_per_px, 1e-6) / 1.05)))
+    image = levels[min(level, len(levels) - 1)]
     grid = (uv * 2 - 1)[None, None]
     return functional.grid_sample(image, grid, mode="bilinear", align_corners=False, padding_mode="border")[0, :, 0].T

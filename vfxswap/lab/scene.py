@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from vfxswap.lab.maths import unit
 from vfxswap.lab.parts import Label, Part
@@ -16,6 +17,9 @@ from vfxswap.lab.template import face_mask, grid_normals
 
 COLOUR, GLOSS, UV, ADDRESS, FACE = slice(0, 3), 3, slice(4, 6), slice(6, 8), 8
 """Columns of `Scene.fixed`."""
+MAP_CM = 27.0
+"""About how much skin a head's map holds across the face."""
+_SMALLEST_MAP = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +41,8 @@ class Scene:
     """`(T', 3)` triangles of hair."""
     hair_map: Tensor
     """`(T',)` int64 number of the map, counted over all performers."""
+    hair_sheet: Tensor
+    """`(T',)` bool whether it is seen from both sides."""
     casters: Tensor
     """`(T'', 3)` triangles that cast shadows."""
     skin: Tensor
@@ -45,6 +51,10 @@ class Scene:
     """`(V,)` bool."""
     openness: Tensor
     """`(V,)`."""
+    skin_maps: tuple[tuple[Tensor, ...], ...]
+    """Of each performer the levels of its skin map, each half as large as the one before."""
+    hair_maps: tuple[tuple[Tensor, ...], ...]
+    """Of each hair part the levels of its map, counted as `hair_map` does."""
 
     def positions(self, stances: Sequence[Stance], things_at: tuple[float, float, float]) -> Tensor:
         """World positions `(V, 3)` at one instant."""
@@ -81,6 +91,7 @@ class _Lists:
     solid_head: list[Tensor]
     hair: list[Tensor]
     hair_map: list[Tensor]
+    hair_sheet: list[Tensor]
     skin: list[Tensor]
     vertices: int = 0
     maps: int = 0
@@ -94,7 +105,7 @@ def make_scene(performers: Sequence[Performer], things: Sequence[Part], *, swapp
         things: What else is seen.
         swapped: For each performer, whether its face belongs in the face matte.
     """
-    lists = _Lists([], [], [], [], [], [], [])
+    lists = _Lists([], [], [], [], [], [], [], [])
     for number, performer in enumerate(performers):
         _add_head(lists, performer, number, swapped[number])
         for item in performer.parts[: performer.opaque]:
@@ -118,11 +129,21 @@ def make_scene(performers: Sequence[Performer], things: Sequence[Part], *, swapp
         torch.cat(lists.solid_head),
         hair,
         torch.cat(lists.hair_map) if lists.hair_map else torch.zeros(0, dtype=torch.int64),
+        torch.cat(lists.hair_sheet) if lists.hair_sheet else torch.zeros(0, dtype=torch.bool),
         torch.cat([solid, hair]),
         skin,
         is_hair,
         torch.cat(openness),
+        tuple(_levels(performer.skin_map) for performer in performers),
+        tuple(_levels(item) for performer in performers for item in performer.hair_maps),
     )
+
+
+def _levels(image: Tensor) -> tuple[Tensor, ...]:
+    levels = [image]
+    while levels[-1].shape[-1] >= 2 * _SMALLEST_MAP:
+        levels.append(avg_pool2d(levels[-1], 2))
+    return tuple(levels)
 
 
 def _add_head(lists: _Lists, performer: Performer, number: int, swapped: bool) -> None:
@@ -145,10 +166,11 @@ def _add_hair(lists: _Lists, item: Part, performer: Performer) -> None:
     cover = performer.hair_maps[[part.name for part in performer.parts[performer.opaque :]].index(item.name)][0, 0]
     size = cover.shape[-1]
     texel = (item.uv * size).long().clamp(0, size - 1)
-    bare = torch.nn.functional.max_pool2d(cover[None, None], 9, 1, 4)[0, 0][texel[:, 1], texel[:, 0]] < 0.02
+    bare = max_pool2d(cover[None, None], 9, 1, 4)[0, 0][texel[:, 1], texel[:, 0]] < 0.02
     triangles = triangles[~bare[triangles].all(1)]
     lists.hair.append(triangles + lists.vertices)
     lists.hair_map.append(torch.full((len(triangles),), lists.maps))
+    lists.hair_sheet.append(torch.full((len(triangles),), item.name == "fall"))
     lists.maps += 1
     _add_part(lists, item)
 
