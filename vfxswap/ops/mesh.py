@@ -73,7 +73,7 @@ class FaceMesh:
     reach: NDArray[np.float64]
     """`(R,)`: how far each point of the ring lies beyond the outline, in parts of its distance from the middle."""
     inward: NDArray[np.float64]
-    """`(K + R,)`: 0 at the outline and beyond, 1 at the vertex that is the most steps away from it."""
+    """`(K + R,)`: 0 at the outline and beyond, 1 at the landmark that is farthest inside."""
 
     @property
     def landmark_count(self) -> int:
@@ -117,7 +117,7 @@ def face_mesh(landmarks: Sequence[Landmarks], *, margin: float = 0.1) -> FaceMes
     parts = np.zeros(len(triangles), np.int64)
     for part, region in _OPENINGS:
         parts[inside_polygon(centres, layout[list(REGIONS[scheme][region])])] = part
-    return FaceMesh(scheme, triangles, parts, reach, _inward(triangles, len(layout), REGIONS[scheme]["oval"]))
+    return FaceMesh(scheme, triangles, parts, reach, _inward(layout, REGIONS[scheme]["oval"], len(flattened)))
 
 
 def _with_ring(points: Points, scheme: Scheme, reach: NDArray[np.float64]) -> Points:
@@ -129,18 +129,15 @@ def _with_ring(points: Points, scheme: Scheme, reach: NDArray[np.float64]) -> Po
     return np.concatenate([core, oval + outward * reach[:, None]])
 
 
-def _inward(triangles: Triangles, count: int, outline: Sequence[int]) -> NDArray[np.float64]:
-    """Steps along edges from the outline inwards, 0..1; the ring is the vertices past the landmarks."""
-    steps = np.full(count, count)
-    steps[[*outline, *range(count - len(outline), count)]] = 0
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    edges = np.concatenate([edges, edges[:, ::-1]])
-    while True:
-        nearer = steps.copy()
-        np.minimum.at(nearer, edges[:, 0], steps[edges[:, 1]] + 1)
-        if (nearer == steps).all():
-            return np.asarray(np.minimum(steps / max(1, int(steps[steps < count].max())), 1.0))
-        steps = nearer
+def _inward(layout: Points, outline: Sequence[int], count: int) -> NDArray[np.float64]:
+    """Distance of each landmark from the outline, in parts of the largest; the vertices past the landmarks have 0."""
+    ring = layout[list(outline)]
+    edge = np.roll(ring, -1, axis=0) - ring
+    away = layout[:count, None] - ring
+    along = np.clip((away * edge).sum(axis=2) / np.maximum((edge**2).sum(axis=1), 1e-12), 0.0, 1.0)
+    distance = np.linalg.norm(away - along[..., None] * edge, axis=2).min(axis=1)
+    distance *= inside_polygon(layout[:count], ring)
+    return np.concatenate([distance / max(float(distance.max()), 1e-9), np.zeros(len(layout) - count)])
 
 
 def with_depth(points: Points) -> Points:

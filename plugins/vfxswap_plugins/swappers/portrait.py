@@ -32,7 +32,7 @@ _STRETCH = (0.25, 0.55)
 _MIDDLE = (0.5, 0.8)
 """Depths inside the mesh between which the still is kept, however stretched or grazing it is."""
 _LOOSE: tuple[Region, ...] = ("left_eye", "right_eye", "lips_inner", "lips_outer")
-_GRAZING = (0.0, 0.2)
+_GRAZING = (-0.1, 0.15)
 """Cosines to the camera between which skin of the plate fades in."""
 _SUPPLIED = (0.4, 0.8)
 _AS_WIDE = (0.65, 0.85)
@@ -242,7 +242,7 @@ def _mixed(
     colour = torch.zeros((3, len(where.pixel)), device=where.x.device)
     total = torch.zeros_like(where.x)
     supply: dict[Region, float] = {"left_eye": 0.0, "right_eye": 0.0, "lips_inner": 0.0}
-    facing = _kept_inside(meshmap.facing_cosines(vertices, prepared.mesh.triangles), _GRAZING, prepared.mesh)
+    facing = _facing(vertices, prepared.mesh)
     for still, weight in zip(prepared.stills, weights, strict=True):
         if weight > 0:
             picture, alpha = _warped(vertices, still, prepared.mesh, facing, where, zoom)
@@ -283,6 +283,12 @@ def _visible(jacobians: NDArray[np.float64], mesh: FaceMesh) -> NDArray[np.float
         trusted[list(REGIONS[mesh.scheme][region])] = 0
     spread = meshmap.smoothed(smaller, trusted, mesh.triangles, rounds=6)
     return _kept_inside(spread, _STRETCH, mesh)
+
+
+def _facing(vertices: Points, mesh: FaceMesh) -> NDArray[np.float64]:
+    """`(V,)` 0..1: less where the plate's skin turns away from the camera."""
+    cosines = meshmap.facing_cosines(vertices, mesh.triangles)
+    return _kept_inside(meshmap.smoothed(cosines, np.ones(len(cosines)), mesh.triangles, rounds=2), _GRAZING, mesh)
 
 
 def _kept_inside(values: NDArray[np.float64], band: tuple[float, float], mesh: FaceMesh) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ def _turned(points: Points, yaw: float) -> Points:
 
 
 def _ordered(points: Points) -> Points:
-    """The drawn face with the rings around lips and lids where a real one has them, and nothing else inside."""
+    """The drawn face with the rings around lips and lids in their places, nothing else inside, and smooth."""
     points = points.copy()
     outer, inner = (points[list(REGIONS["mesh468"][name])] for name in ("lips_outer", "lips_inner"))
     lips, lids = mesh._LIP_RINGS["mesh468"], mesh._LID_RINGS["mesh468"]
@@ -45,6 +45,9 @@ def _ordered(points: Points) -> Points:
         radius = np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
         pushed = middle + away / radius * (1 + 0.2 * radius) * half
         points[loose, :2] = np.where(radius < 1.25, pushed, points[loose, :2])
+    across = (points[:, :2] / SIZE - (0.5, 0.575)) / (0.285, 0.355)
+    nose = 0.06 * np.exp(-np.square((points[:, :2] - points[4, :2]) / SIZE / (0.08, 0.12)).sum(axis=1))
+    points[:, 2] = -SIZE * (0.28 * np.sqrt(np.clip(1 - np.square(across).sum(axis=1), 0, None)) + nose)
     return points
 
 
