@@ -99,7 +99,8 @@ class YuNet(Detector[YuNetOptions]):
     def _look(self, image: Tensor) -> Candidates:
         """The candidates of one upright `(3, H, W)` picture."""
         height, width = image.shape[1:]
-        bgr = pad(image.flip(0).clamp(0, 1) * 255.0, (0, -width % STRIDES[-1], 0, -height % STRIDES[-1]))[None]
+        bgr = torch.nan_to_num(image).flip(0).clamp(0, 1) * 255.0
+        bgr = pad(bgr, (0, -width % STRIDES[-1], 0, -height % STRIDES[-1]))[None]
         names = [output.name for output in self._session.get_outputs()]
         outputs = self._session.run(names, {self._session.get_inputs()[0].name: bgr.cpu().numpy()})
         return decoded(dict(zip(names, outputs, strict=True)), bgr.shape[3], self.options.score)

@@ -1,0 +1,201 @@
+"""MediaPipe Face Mesh: 468 points in three dimensions.
+
+Y. Kartynnik, A. Ablavatski, I. Grishchenko, M. Grundmann, "Real-time facial surface geometry from monocular video on
+mobile GPUs", CVPR workshop 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from vfxswap.errors import ShapeError
+from vfxswap.frame import Detection
+from vfxswap.geometry import (
+    SCHEME_SIZES,
+    Affine,
+    Landmarks,
+    Points,
+    composed,
+    inverted,
+    mapped,
+    scale_of,
+    umeyama,
+)
+from vfxswap.ops import warp
+from vfxswap.stage import Aligner, AlignerOptions, Cutter, Setting
+from vfxswap_plugins._onnx import open_session
+
+INPUT_PX = 192
+"""Side of the square that the network looks at."""
+
+_FIVE_IN_ROI = np.array([(0.3755, 0.377), (0.6245, 0.377), (0.5, 0.525), (0.394, 0.639), (0.606, 0.639)])
+"""Where a detector's five points lie in a square of 1.5 times the mesh; medians over seven clips, made symmetric."""
+_ROI_OF_FIVE = 1.5
+_LEAST_BOX = 0.6
+"""A box whose square is smaller than this part of the one from five points does not hold the face, but its features."""
+_SHIFT, _SCALE, _TURN = 0.035, 0.04, 0.05
+"""How far the averaged looks stand apart: parts of the square's side, of its scale, and radians."""
+_SQUARE_TO_PIECE = np.array([(2.0, 0.0, 32.0), (0.0, 2.0, 32.0)])
+_PIECE_PX = 2 * INPUT_PX + 64
+"""The looks are cut from one piece of the plate, which is dear to cut: twice as fine, with a margin for the shifts."""
+
+
+class FaceMeshOptions(AlignerOptions):
+    """Settings of `FaceMesh`.
+
+    Measured on five clips, as root mean square of the points' second differences in percent of the eyes' distance: one
+    look 0.35 to 0.88, two passes 0.15 to 0.74, two passes with four looks averaged 0.11 to 0.65 (eight: 0.06 to 0.61).
+    A look costs some 3 ms on a CPU.
+    """
+
+    roi_scale: float = Field(default=1.5, ge=1, le=3, description="Side of the square looked at, in sizes of the face.")
+    passes: int = Field(default=2, ge=1, le=5, description="Looks in a row, each with the square of the one before.")
+    average: Literal[1, 4, 8] = Field(
+        default=4, description="Looks of the last pass, slightly shifted and turned, whose points are averaged."
+    )
+    max_spread_percent: float = Field(
+        default=6.0,
+        gt=0,
+        le=100,
+        description="Looks that differ by more, in % of the face's size, show no face. Faces: mostly below 3.",
+    )
+    on: Literal["device", "cpu"] = Field(
+        default="device", description="Computes on the run's device, or always on the CPU."
+    )
+
+
+class FaceMesh(Aligner[FaceMeshOptions]):
+    """Finds 468 points with depth; needs the model `facemesh`.
+
+    The network wants a square, upright around the face. The first is made from the detector's box and points, every
+    other from the points just found, so that the detector's jitter is halved with each pass. What is left is the
+    network's own noise, which depends on where the pixels fall: looks that are slightly apart average it out, without
+    looking at other frames.
+    """
+
+    Options = FaceMeshOptions
+
+    def __init__(self, options: FaceMeshOptions, setting: Setting) -> None:
+        super().__init__(options, setting)
+        self._session: Any = None
+
+    @classmethod
+    def models(cls, options: FaceMeshOptions) -> Sequence[str]:  # noqa: ARG003 - the same for all options
+        """See `Stage`."""
+        return ("facemesh",)
+
+    def open(self) -> None:
+        """See `Stage`."""
+        device = torch.device("cpu") if self.options.on == "cpu" else self.setting.device
+        self._session = open_session(self.setting.models.path("facemesh"), device)
+
+    def close(self) -> None:
+        """See `Stage`."""
+        self._session = None
+
+    def align(self, detections: Sequence[Detection], cut: Cutter) -> list[Landmarks | None]:
+        """Measures each face, also one whose detection has dense points already; see `Aligner`."""
+        squares = [first_square(detection, self.options.roi_scale) for detection in detections]
+        for _ in range(self.options.passes - 1):
+            crops = cut(range(len(squares)), squares, INPUT_PX)
+            meshes = [mapped(inverted(s), self._mesh(crop)) for s, crop in zip(squares, crops, strict=True)]
+            squares = [square_around(mesh, self.options.roi_scale) for mesh in meshes]
+        pieces = cut(range(len(squares)), [composed(_SQUARE_TO_PIECE, s) for s in squares], _PIECE_PX)
+        looks = [self._looks(piece) for piece in pieces]
+        return [
+            self._agreed(np.stack([mapped(inverted(s), points) for points in look]))
+            for s, look in zip(squares, looks, strict=True)
+        ]
+
+    def _looks(self, piece: Tensor) -> list[Points]:
+        """The points, in the network's square, that slightly different squares cut from one piece give."""
+        found = []
+        for offset in offsets(self.options.average):
+            piece_to_look = composed(offset, inverted(_SQUARE_TO_PIECE))
+            crop = warp.cut(piece, origin=(0, 0), plate_to_crop=piece_to_look, size_px=INPUT_PX)
+            found.append(mapped(inverted(offset), self._mesh(crop)))
+        return found
+
+    def _mesh(self, crop: Tensor) -> Points:
+        """`(468, 3)` in pixels of one `(3, 192, 192)` crop; the network takes one at a time."""
+        picture = torch.nan_to_num(crop).clamp(0, 1).permute(1, 2, 0)[None].contiguous().cpu().numpy()
+        (values,) = self._session.run(None, {self._session.get_inputs()[0].name: picture})
+        if values.size != SCHEME_SIZES["mesh468"] * 3:
+            raise ShapeError("output of model facemesh", expected="1404 numbers", actual=str(values.shape))
+        return np.asarray(values, np.float64).reshape(-1, 3)
+
+    def _agreed(self, looks: NDArray[np.float64]) -> Landmarks | None:
+        """The mean of `(count, 468, 3)` looks, unless they disagree as they do where there is no face."""
+        mean = looks.mean(axis=0)
+        size = float(np.ptp(mean[:, :2], axis=0).max())
+        spread = math.sqrt(float(((looks - mean)[..., :2] ** 2).sum(axis=-1).mean()))
+        if not np.isfinite(mean).all() or spread > self.options.max_spread_percent / 100 * size:
+            return None
+        return Landmarks(mean, "mesh468")
+
+
+def square(centre: Points, side: float, radians: float) -> Affine:
+    """The similarity from the plate to the network's square.
+
+    Args:
+        centre: `(2,)` of the square, in plate pixels.
+        side: Of the square, in plate pixels.
+        radians: How far the face leans clockwise; the square leans alike, so that it sees the face upright.
+    """
+    scale = INPUT_PX / side
+    along, across = math.cos(radians) * scale, math.sin(radians) * scale
+    linear = np.array([(along, across), (-across, along)])
+    return np.column_stack([linear, INPUT_PX / 2 - linear @ centre])
+
+
+def lean(five: Points) -> float:
+    """How far a face leans clockwise, in radians: by all of its `(5, 2)` points, since eyes meet in profile."""
+    to_upright = umeyama(five, _FIVE_IN_ROI)
+    return -math.atan2(float(to_upright[1, 0]), float(to_upright[0, 0]))
+
+
+def first_square(detection: Detection, roi_scale: float) -> Affine:
+    """The square of the first pass: around dense points, else the box, else five points without a box of the face."""
+    if detection.landmarks is not None and detection.landmarks.scheme == "mesh468":
+        return square_around(detection.landmarks.points, roi_scale)
+    box = np.array(detection.box)
+    side = roi_scale * float((box[2:] - box[:2]).max())
+    if detection.five is None:
+        return square((box[:2] + box[2:]) / 2, side, 0.0)
+    by_five = umeyama(detection.five, ((_FIVE_IN_ROI - 0.5) * _ROI_OF_FIVE / roi_scale + 0.5) * INPUT_PX)
+    if side * scale_of(by_five) < _LEAST_BOX * INPUT_PX:
+        return by_five
+    return square((box[:2] + box[2:]) / 2, side, lean(detection.five))
+
+
+def square_around(mesh: Points, roi_scale: float) -> Affine:
+    """The square around `(468, 2 or 3)` points, `roi_scale` times as large as their longer side."""
+    radians = lean(Landmarks(mesh, "mesh468").five())
+    upright = np.array([(math.cos(radians), math.sin(radians)), (-math.sin(radians), math.cos(radians))])
+    turned = mesh[:, :2] @ upright.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    return square(upright.T @ ((low + high) / 2), roi_scale * float((high - low).max()), radians)
+
+
+def offsets(count: int) -> list[Affine]:
+    """`count` (1, 4 or 8) small similarities of the network's square whose shifts, scales and turns cancel out."""
+    if count == 1:
+        return [np.eye(2, 3)]
+    found = []
+    for k in range(count):
+        around = 2 * math.pi * (k + 0.5) / count
+        shift = np.array([math.cos(around), math.sin(around)]) * _SHIFT * INPUT_PX
+        scale, turn = 1 + _SCALE * (-1) ** k, _TURN * (-1) ** (k // 2)
+        along, across = math.cos(turn) * scale, math.sin(turn) * scale
+        linear = np.array([(along, -across), (across, along)])
+        middle = np.full(2, INPUT_PX / 2)
+        found.append(np.column_stack([linear, middle + shift - linear @ middle]))
+    return found
