@@ -303,6 +303,16 @@ def test_a_turned_head_gives_the_turned_points_and_roll(real: FaceMesh, astronau
 
 
 @pytest.mark.footage
+def test_averaged_looks_shake_less_under_grain(real: FaceMesh, astronaut: Tensor) -> None:
+    once = FaceMesh(FaceMeshOptions.model_validate({"average": 1}), real.setting)
+    once.open()
+    grain = torch.Generator().manual_seed(8)
+    plates = [astronaut + torch.randn(astronaut.shape, generator=grain) * 0.03 for _ in range(8)]
+    shakes = [np.array([measured(stage, plate, FACE) for plate in plates]).std(axis=0).mean() for stage in (once, real)]
+    assert shakes[1] < 0.8 * shakes[0]
+
+
+@pytest.mark.footage
 def test_noise_is_no_face(real: FaceMesh) -> None:
     noise = torch.rand(3, 512, 512, generator=torch.Generator().manual_seed(4))
     assert real.align([FACE], PictureCutter(noise)) == [None]
