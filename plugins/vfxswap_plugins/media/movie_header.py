@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from vfxswap.media import PlateInfo
 from vfxswap_plugins.media.layouts import chroma_location, layout_of
 from vfxswap_plugins.media.movie_index import MovieIndex
-from vfxswap_plugins.media.tags import read_tags
+from vfxswap_plugins.media.tags import Said, read_tags
 
 DISPLAY_MATRIX = "display_matrix"
 """Key in `PlateInfo.metadata` of a display matrix that is more than a quarter turn: nine numbers in FFmpeg's layout."""
@@ -30,7 +30,7 @@ _FILE_WORDS = frozenset(
 
 
 def plate_info(
-    path: Path, container: InputContainer, stream: VideoStream, first: av.VideoFrame, index: MovieIndex
+    path: Path, container: InputContainer, stream: VideoStream, *, said: Said, first: av.VideoFrame, index: MovieIndex
 ) -> PlateInfo:
     """Describes a movie.
 
@@ -38,6 +38,7 @@ def plate_info(
         path: The movie.
         container: The open file.
         stream: Its picture.
+        said: The colour tags of its context before anything was decoded.
         first: The first decoded picture; some facts, such as the rotation, come only with it.
         index: Its frames.
 
@@ -47,7 +48,7 @@ def plate_info(
     """
     context = stream.codec_context
     layout = layout_of(first.format.name, chroma_location(context.name))
-    tags, unsaid = read_tags(first, context, layout, path)
+    tags, unsaid = read_tags(said, Said.by(first), layout, path)
     rotation, matrix = _rotation(first)
     size = (first.width, first.height)
     width, height = size if rotation % 180 == 0 else size[::-1]

@@ -10,10 +10,12 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -82,6 +84,12 @@ def count_frames(container: InputContainer, stream: VideoStream) -> int:
     return len(_listed(container, stream) or _demuxed(container, stream))
 
 
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The packets of a stream up to the end of the file, or to where it cannot be read further."""
+    with suppress(av.error.FFmpegError):
+        yield from container.demux(stream)
+
+
 def is_shown(packet: Packet[VideoStream]) -> bool:
     """Whether a packet becomes a frame: not the end mark, nor cut out by an edit list, nor broken, nor hidden."""
     if packet.size == 0 or packet.is_discard or packet.is_corrupt:
@@ -117,7 +125,7 @@ def _listed_count(stream: VideoStream) -> int:
 def _demuxed(container: InputContainer, stream: VideoStream) -> list[_Sample]:
     return [
         _Sample(packet.pts, packet.is_keyframe, packet.duration or 0)
-        for packet in container.demux(stream)
+        for packet in packets_of(container, stream)
         if is_shown(packet)
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,8 @@ from vfxswap_plugins.media.movie_codecs import (
 from vfxswap_plugins.media.movie_header import DISPLAY_MATRIX, stored_size
 from vfxswap_plugins.media.tags import delivered_tags
 
+_SQUARE_ENOUGH = Fraction(1, 200)
+"""A pixel aspect that differs less from 1 may be lost: half a pixel in a hundred."""
 _DECODER_NAMES = {"dts": "dca"}
 """Codecs whose decoder in FFmpeg has another name."""
 
@@ -35,23 +38,23 @@ class MovieOptions(DeliveryOptions):
     """Settings of a movie delivery."""
 
     codec: CodecName | None = Field(
-        None,
+        default=None,
         description="Codec. By default prores_hq (or prores_4444) for .mov, h264 (h265 above 8 bits) for .mp4, ffv1 for"
         " .mkv, dnxhr_hqx (or dnxhr_444) for .mxf.",
     )
     preset: (
         Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] | None
-    ) = Field(None, description="Effort of h264 and h265: slower gives smaller files. Default medium.")
+    ) = Field(default=None, description="Effort of h264 and h265: slower gives smaller files. Default medium.")
     quality: int | None = Field(
-        None, ge=0, le=51, description="Constant rate factor of h264 and h265: smaller is better. Default 16."
+        default=None, ge=0, le=51, description="Constant rate factor of h264 and h265: smaller is better. Default 16."
     )
     pixel_format: str | None = Field(
-        None,
+        default=None,
         description="FFmpeg's name of the stored pixel format, such as yuv420p; states that what it cannot hold of the"
         " plate (depth, chroma, alpha) may be lost. By default the one that holds the plate with the least change.",
     )
     threads: int = Field(
-        0,
+        default=0,
         ge=0,
         le=64,
         description="Threads of the encoder; 0 takes all cores. The bits of h264 and h265 depend on it, their pictures"
@@ -106,7 +109,7 @@ def problems(path: Path, options: MovieOptions, like: PlateInfo, tags: ColorTags
     found += _codec_problems(path, name, options)
     stored = list(_storage_problems(path, name, options, like, tags))
     found += stored or _size_problems(name, planned(path, options, like, tags))
-    return [*found, *_container_problems(path, like)]
+    return [*found, *_container_problems(path, name, like)]
 
 
 def _chosen(codec: MovieCodec, like: PlateInfo, tags: ColorTags) -> str | None:
@@ -185,12 +188,18 @@ def _size_problems(name: CodecName, plan: MoviePlan) -> list[str]:
     return found
 
 
-def _container_problems(path: Path, like: PlateInfo) -> Iterator[str]:
+def _container_problems(path: Path, name: CodecName, like: PlateInfo) -> Iterator[str]:
     suffix = path.suffix.lower()
     if like.interlaced:
         yield "the plate is interlaced, and its fields would be taken for whole frames; de-interlace it first"
     if suffix == ".mxf" and (like.rotation or DISPLAY_MATRIX in like.metadata):
         yield f"the plate is shown turned by {like.rotation} degrees, which .mxf cannot say; choose .mov, .mp4 or .mkv"
+    says_aspect = suffix in {".mov", ".mp4", ".m4v"} or CODECS[name].quality is not None
+    if not says_aspect and abs(like.pixel_aspect - 1) > _SQUARE_ENOUGH:
+        yield (
+            f"the plate's pixels are {like.pixel_aspect} as wide as high, which {name} in {suffix} cannot say;"
+            " choose .mov or .mp4"
+        )
     if suffix == ".mxf" and like.variable_rate:
         yield "the plate has a variable frame rate, which .mxf cannot store; choose .mov, .mp4 or .mkv"
     if suffix == ".mkv" and like.rate > 500:

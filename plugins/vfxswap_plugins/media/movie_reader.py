@@ -7,17 +7,20 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vfxswap.errors import MediaError, TruncatedPlate
 from vfxswap.frame import Frame
 from vfxswap.media import PlateInfo, Reader
+from vfxswap_plugins.media.ffv1 import has_whole_slices
 from vfxswap_plugins.media.movie_file import SUFFIXES, open_container, opened_movie, picture_stream
 from vfxswap_plugins.media.movie_header import plate_info, stored_size
-from vfxswap_plugins.media.movie_index import read_index
+from vfxswap_plugins.media.movie_index import packets_of, read_index
 from vfxswap_plugins.media.movie_picture import MoviePicture
+from vfxswap_plugins.media.tags import Said
 
-_STRICT_DECODING = {"ffv1": {"err_detect": "crccheck+explode"}}
+_STRICT_DECODING = {"mjpeg": {"err_detect": "explode"}}
 """Options that make a decoder report a damaged picture which it would otherwise patch up in silence."""
 
 
@@ -28,6 +31,10 @@ class MovieReader(Reader):
     read-only and without a copy. A frame's number follows from its presentation time, so that it is the same whether
     decoding begins at the start or at a key frame before it. Where the file has no usable times (raw streams, reordered
     pictures in AVI) frames are counted from the start, and frame n has the time `(n - 1) / rate`.
+
+    A picture that is missing, refused by the decoder, or marked by it as damaged ends the plate with `TruncatedPlate`.
+    FFV1's own checksums are looked at; in other codecs, what a decoder patches up without a word cannot be seen: bits
+    that are wrong but still decode, and most damage in VP8 and VP9.
 
     Opening reads all packets of the file once, but for QuickTime files of intra-only pictures, whose header lists them.
     """
@@ -46,13 +53,15 @@ class MovieReader(Reader):
         with opened_movie(path) as (container, stream):
             self._index = read_index(container, stream)
         with opened_movie(path) as (container, stream):
-            first = next(decoded(container, stream), None)
+            said = Said.by(stream.codec_context)
+            first = next(_decoded(container, stream), None)
             if first is None:
                 raise MediaError(
                     f"{path}: not one picture of its {stream.codec_context.name} stream can be decoded; copy it again",
                     path=path,
                 )
-            self._info = plate_info(path, container, stream, first, self._index)
+            self._info = plate_info(path, container, stream, said=said, first=first, index=self._index)
+        self._has_checksums = _has_checksums(path)
 
     @property
     def info(self) -> PlateInfo:
@@ -122,7 +131,7 @@ class MovieReader(Reader):
 
     def _counted(self, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """Pictures from frame `first` on, counted from the start of the file."""
-        pictures = decoded(*self._opened(), stop_at_error=True)
+        pictures = _decoded(*self._opened(), stop_at_damage=True)
         yield from ((number, picture) for number, picture in enumerate(pictures, start=1) if number >= first)
 
     def _numbered(self, first: int, last: int) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -148,8 +157,8 @@ class MovieReader(Reader):
         for key in keys[:3]:
             container, stream = self._opened()
             if _sought(container, stream, key):
-                yield decoded(container, stream)
-        yield decoded(*self._opened())
+                yield _decoded(container, stream, has_checksums=self._has_checksums)
+        yield _decoded(*self._opened(), has_checksums=self._has_checksums)
 
 
 def _sought(container: InputContainer, stream: VideoStream, time: int) -> bool:
@@ -160,23 +169,36 @@ def _sought(container: InputContainer, stream: VideoStream, time: int) -> bool:
     return True
 
 
-def decoded(container: InputContainer, stream: VideoStream, *, stop_at_error: bool = False) -> Iterator[av.VideoFrame]:
+def _has_checksums(path: Path) -> bool:
+    """Whether a movie's packets hold checksums that can be looked at (FFV1 alone)."""
+    with opened_movie(path) as (container, stream):
+        if stream.codec_context.name != "ffv1":
+            return False
+        return has_whole_slices(bytes(next(container.demux(stream))))
+
+
+def _decoded(
+    container: InputContainer, stream: VideoStream, *, stop_at_damage: bool = False, has_checksums: bool = False
+) -> Iterator[av.VideoFrame]:
     """Decodes a stream from where its container stands to the end.
 
-    A packet that cannot be decoded is passed over: the pictures that a threaded decoder still holds come first, and the
-    time that is missing shows where the damage is. Without times to show it, `stop_at_error` ends there.
+    A packet that is damaged or cannot be decoded is passed over: the pictures that a threaded decoder still holds come
+    first, and the time that is missing shows where the damage is. Without times to show it, `stop_at_damage` ends it.
     """
     stream.thread_type = "AUTO"
     stream.codec_context.options = _STRICT_DECODING.get(stream.codec_context.name, {})
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-            pictures = [] if packet.is_corrupt else packet.decode()
-        except av.error.FFmpegError:
-            if stop_at_error:
-                return
-            continue
-        yield from pictures
+    for packet in packets_of(container, stream):
+        is_damaged = packet.is_corrupt or (has_checksums and packet.size and not has_whole_slices(bytes(packet)))
+        pictures = None if is_damaged else _pictures_of(packet)
+        if pictures is not None:
+            yield from pictures
+        elif stop_at_damage:
+            return
+
+
+def _pictures_of(packet: Packet[VideoStream]) -> list[av.VideoFrame] | None:
+    """What comes out of the decoder for a packet; None if it refuses it."""
+    try:
+        return packet.decode()
+    except av.error.FFmpegError:
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,6 +36,10 @@ _PLATE_NOTES = frozenset({DISPLAY_MATRIX, "color_primaries", "color_transfer"})
 """Keys of `PlateInfo.metadata` that are the reader's own remarks."""
 
 
+_FEW = 2
+"""x265 gives no decoding times to a stream of at most so many pictures, which cannot be reordered anyway."""
+
+
 class MovieWriter(Writer):
     """Writes a movie, with the plate's times, timecode, reel, rotation, metadata and audio.
 
@@ -42,6 +47,9 @@ class MovieWriter(Writer):
     are set on the library's frame, its samples are not touched. Other pictures are copied plane by plane, or converted
     by `convert.converted` where the codec stores another layout. Frames may be left out (a stepped range): each keeps
     its time.
+
+    Matroska has no times before 0: where audio begins earlier (the priming of AAC), picture and audio are both moved so
+    that it begins at 0. QuickTime and MP4 keep all times exactly.
 
     What does not go along: subtitles, data tracks, chapters, and closed captions or HDR metadata of changed frames.
     """
@@ -195,6 +203,8 @@ class MovieWriter(Writer):
             options["preset"] = self._options.preset or "medium"
         if self._plan.layout.is_float:
             options |= {"level": "4", "strict": "experimental"}  # float samples came with version 4 of FFV1
+        if "slices" in options:
+            options["slices"] = _slices(self._plan, options)
         if self._plan.layout.chroma_location != "left" and self._plan.layout.chroma_log2 != (0, 0):
             options["chroma_sample_location"] = self._plan.layout.chroma_location
         return options
@@ -269,6 +279,8 @@ class MovieWriter(Writer):
         for packet in self._stream.encode(picture):
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
+                if self._written <= _FEW:
+                    packet.dts = packet.pts
             self._target.mux(packet)
 
     def _audio_until(self, frame: Frame) -> None:
@@ -288,6 +300,19 @@ def _quicktime_options(clock: DeliveryClock) -> dict[str, str]:
     """Metadata under any key; and a clock for edit lists (a start later than 0) that knows the frames' own times."""
     units = clock.time_base.denominator
     return {"movflags": "+use_metadata_tags", "movie_timescale": str(units * -(-1000 // units))}
+
+
+def _slices(plan: MoviePlan, options: dict[str, str]) -> str:
+    """The most slices that FFV1's encoder accepts; where chroma does not divide evenly it refuses some numbers."""
+    for count in ("16", "12", "9", "6", "4"):
+        context = av.Codec(plan.codec.encoder, "w").create("video")
+        context.width, context.height, context.pix_fmt = plan.width, plan.height, plan.layout.name
+        context.time_base = Fraction(1, 25)
+        context.options = options | {"slices": count}
+        with suppress(av.error.FFmpegError):
+            context.open()
+            return count
+    return "0"  # the encoder's own choice
 
 
 def _own(options: DeliveryOptions) -> MovieOptions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -24,15 +24,32 @@ class Tagged(Protocol):
     color_range: int
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """FFmpeg's four numbers, taken down before somebody changes them."""
+
+    primaries: int
+    transfer: int
+    matrix: int
+    range: int
+
+    @classmethod
+    def by(cls, source: Tagged) -> Said:
+        """What a frame or a codec context says now."""
+        return cls(source.color_primaries, source.color_trc, source.colorspace, source.color_range)
+
+
 EnumT = TypeVar("EnumT", bound=IntEnum)
 
 
-def read_tags(frame: Tagged, context: Tagged, layout: PixelLayout, path: Path) -> tuple[ColorTags, dict[str, str]]:
-    """What a stream says of its colour: the decoded frame's own words, then the container's.
+def read_tags(container: Said, frame: Said, layout: PixelLayout, path: Path) -> tuple[ColorTags, dict[str, str]]:
+    """What a stream says of its colour: the container's words first, then the decoded frame's own.
+
+    The container comes first because some decoders answer for streams that say nothing (DNxHR: BT.709, JPEG: BT.601).
 
     Args:
-        frame: The first decoded frame.
-        context: The decoder's context, which holds what the container says.
+        container: What the decoder's context says before it decodes, which is what the container says.
+        frame: What the first decoded frame says.
         layout: R'G'B' layouts have the matrix `RGB` and `yuvj` ones full range, whatever is tagged.
         path: The movie, for the message.
 
@@ -44,12 +61,12 @@ def read_tags(frame: Tagged, context: Tagged, layout: PixelLayout, path: Path) -
         ColorError: The matrix has a number that is not known: a stated colour space could not mend that.
     """
     notes: dict[str, str] = {}
-    primaries = _known(Primaries, _said(frame.color_primaries, context.color_primaries), Primaries.UNSPECIFIED, notes)
-    transfer = _known(Transfer, _said(frame.color_trc, context.color_trc), Transfer.UNSPECIFIED, notes)
-    span = Range(frame.color_range or context.color_range)
+    primaries = _known(Primaries, _said(container.primaries, frame.primaries), Primaries.UNSPECIFIED, notes)
+    transfer = _known(Transfer, _said(container.transfer, frame.transfer), Transfer.UNSPECIFIED, notes)
+    span = Range(container.range or frame.range)
     if layout.name.startswith("yuvj"):
         span = Range.FULL
-    return ColorTags(primaries, transfer, _matrix(frame, context, layout, path), span), notes
+    return ColorTags(primaries, transfer, _matrix(container, frame, layout, path), span), notes
 
 
 def write_tags(target: Tagged, tags: ColorTags) -> None:
@@ -106,11 +123,11 @@ def _known(kind: type[EnumT], number: int, unspecified: EnumT, notes: dict[str, 
     return unspecified
 
 
-def _matrix(frame: Tagged, context: Tagged, layout: PixelLayout, path: Path) -> Matrix:
+def _matrix(container: Said, frame: Said, layout: PixelLayout, path: Path) -> Matrix:
     if layout.model == "rgb":
         return Matrix.RGB
     # Number 0 is R'G'B' here; in a Y'CbCr stream it can only stand for 'nobody said'.
-    number = _said(frame.colorspace, context.colorspace)
+    number = _said(container.matrix, frame.matrix)
     if number not in set(Matrix):
         raise ColorError(
             f"{path} is tagged with the matrix coefficients {number} (H.273 table 4), which are not supported; expected"
