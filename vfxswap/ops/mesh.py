@@ -50,8 +50,10 @@ _LID_RINGS: dict[Scheme, tuple[tuple[int, ...], ...]] = {
 }
 _LOWER_FIRST: dict[Scheme, bool] = {"mesh468": True, "ibug68": False}
 """Whether the outlines of eyes and lips go from the image's left along the lower half and back along the upper."""
-_FOREHEAD_REACH = 0.45
-"""iBUG's 68 points end at the brows; what is above them is reached by this part of the face's radius."""
+_FOREHEAD = 0.38
+"""iBUG's 68 points end at the brows; the forehead above is so much of the way from chin to brows."""
+_BROWS, _CHIN = slice(17, 27), 8
+"""Places in the outline of iBUG's 68 points."""
 _UNITS = 1000.0
 _INSIDE = 0.9
 """How far behind the middle of the outline the layout's eye sits, in distances of the eyes."""
@@ -72,6 +74,8 @@ class FaceMesh:
     """`(T,)`: `SKIN`, `LEFT_EYE`, `RIGHT_EYE` or `MOUTH`."""
     reach: NDArray[np.float64]
     """`(R,)`: how far each point of the ring lies beyond the outline, in parts of its distance from the middle."""
+    rise: NDArray[np.float64]
+    """`(R,)`: how far it lies above as well, in parts of the way from chin to brows; for landmarks without a forehead."""
     inward: NDArray[np.float64]
     """`(K + R,)`: 0 at the outline and beyond, 1 at the landmark that is farthest inside."""
 
@@ -82,7 +86,7 @@ class FaceMesh:
 
     def vertices(self, points: Points) -> Points:
         """`(K + R, 3)` vertices: the landmarks (`(K, 2 or 3)`; no depth is depth 0) and the ring around them."""
-        return _with_ring(points, self.scheme, self.reach)
+        return _with_ring(points, self.scheme, self.reach, self.rise)
 
 
 def face_mesh(landmarks: Sequence[Landmarks], *, margin: float = 0.1) -> FaceMesh:
@@ -107,26 +111,30 @@ def face_mesh(landmarks: Sequence[Landmarks], *, margin: float = 0.1) -> FaceMes
         )
     scheme: Scheme = landmarks[0].scheme
     reach = np.full(len(REGIONS[scheme]["oval"]), margin)
+    rise = np.zeros_like(reach)
     if scheme == "ibug68":
-        reach[17:] += _FOREHEAD_REACH
+        rise[_BROWS] = _FOREHEAD * np.sin(np.linspace(0.2, 0.8, len(rise[_BROWS])) * np.pi)
     flattened = _opened(_flattened(min(landmarks, key=_turn)), scheme)
-    layout = _with_ring(flattened, scheme, reach)[:, :2]
+    layout = _with_ring(flattened, scheme, reach, rise)[:, :2]
     triangles = _constrained(_delaunay(layout), layout, scheme)
     triangles = triangles[inside_polygon(layout[triangles].mean(axis=1), layout[len(flattened) :])]
     centres = layout[triangles].mean(axis=1)
     parts = np.zeros(len(triangles), np.int64)
     for part, region in _OPENINGS:
         parts[inside_polygon(centres, layout[list(REGIONS[scheme][region])])] = part
-    return FaceMesh(scheme, triangles, parts, reach, _inward(layout, REGIONS[scheme]["oval"], len(flattened)))
+    return FaceMesh(scheme, triangles, parts, reach, rise, _inward(layout, REGIONS[scheme]["oval"], len(flattened)))
 
 
-def _with_ring(points: Points, scheme: Scheme, reach: NDArray[np.float64]) -> Points:
+def _with_ring(points: Points, scheme: Scheme, reach: NDArray[np.float64], rise: NDArray[np.float64]) -> Points:
     core = with_depth(points)
     oval = core[list(REGIONS[scheme]["oval"])]
     outward = oval - oval.mean(axis=0)
     # The ring lies behind the face, so that a turned cheek hides it and not the other way round.
     outward[:, 2] = np.linalg.norm(outward[:, :2], axis=1) if points.shape[1] == 3 else 0.0
-    return np.concatenate([core, oval + outward * reach[:, None]])
+    ring = oval + outward * reach[:, None]
+    if rise.any():
+        ring += (oval[_BROWS].mean(axis=0) - oval[_CHIN]) * rise[:, None]
+    return np.concatenate([core, ring])
 
 
 def _inward(layout: Points, outline: Sequence[int], count: int) -> NDArray[np.float64]:

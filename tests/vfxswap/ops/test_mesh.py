@@ -111,9 +111,14 @@ def test_the_ring_lies_around_the_outline(face: Landmarks) -> None:
     assert mesh.inward.max() == 1
 
 
-def test_without_depth_the_forehead_is_reached_for() -> None:
-    mesh = face_mesh([ibug(face_landmarks(CROP))], margin=0.1)
-    assert mesh.reach[17:].min() > mesh.reach[:17].max()
+def test_a_forehead_is_reached_for_where_landmarks_end_at_the_brows() -> None:
+    face = ibug(face_landmarks(CROP))
+    ring = face_mesh([face], margin=0.1).vertices(face.points)[68:, :2]
+    brows = face.region("oval")[17:]
+    height = brows[:, 1].mean() - face.points[8, 1]
+    assert (brows[:, 1] - ring[17:, 1] > -0.2 * height).all()
+    # Straight up: the temples stay where they are, but for the margin.
+    assert np.ptp(ring[17:, 0]) < 1.15 * np.ptp(brows[:, 0])
 
 
 @pytest.mark.parametrize("schemes", [(), ("five",), ("mesh468", "ibug68")])
