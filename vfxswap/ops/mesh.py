@@ -75,7 +75,7 @@ class FaceMesh:
     reach: NDArray[np.float64]
     """`(R,)`: how far each point of the ring lies beyond the outline, in parts of its distance from the middle."""
     rise: NDArray[np.float64]
-    """`(R,)`: how far it lies above as well, in parts of the way from chin to brows; for landmarks without a forehead."""
+    """`(R,)`: how far it lies above as well, in parts of the way from chin to brows; 0 where a forehead is known."""
     inward: NDArray[np.float64]
     """`(K + R,)`: 0 at the outline and beyond, 1 at the landmark that is farthest inside."""
 
