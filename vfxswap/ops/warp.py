@@ -195,8 +195,7 @@ def matte_box(matte: Tensor, plate_to_crop: Affine, width: int, height: int) -> 
         there is none.
     """
     _check_picture(matte)
-    support = (matte[0] > 0).cpu()
-    columns, rows = (torch.nonzero(support.any(dim=dim)).flatten() for dim in (0, 1))
+    columns, rows = (torch.nonzero((matte[0].amax(dim=dim) > 0).cpu()).flatten() for dim in (0, 1))
     if not len(columns):
         return Box(0, 0, 0, 0)
     # Blocks lie on multiples of their side, and a sample reaches one pixel of the reduced matte further.

@@ -304,12 +304,11 @@ def _filtered(words: Tensor, axis: _Axis, *, dim: int, count: int) -> Tensor:
     step = axis.step
     triangle = [(step - abs(offset)) / step**2 for offset in range(1 - step, step)]
     taps = triangle if axis.cosited else [1 / step] * step
-    total: Tensor | None = None
-    for start, weight in enumerate(taps):
-        tap = words[:, start::step] if dim == 1 else words[:, :, start::step]
-        tap = tap.narrow(dim, 0, count)
-        total = tap * weight if total is None else total.add_(tap, alpha=weight)
-    assert total is not None  # noqa: S101 - an axis has at least one tap
+    strided = [words[:, start::step] if dim == 1 else words[:, :, start::step] for start in range(len(taps))]
+    views = [view.narrow(dim, 0, count) for view in strided]
+    total = views[0] * taps[0]
+    for view, weight in zip(views[1:], taps[1:], strict=True):
+        total.add_(view, alpha=weight)
     return total
 
 
@@ -322,10 +321,12 @@ def _add(region: NDArray[Any], change: Tensor, layout: PixelLayout, top: int) ->
             total = total.clamp_(-_HALF_MAX, _HALF_MAX).to(torch.float16)
         np.copyto(region, total.numpy(), where=added.numpy() != 0)
         return
-    codes = change.mul_(0.5**layout.shift).round_().clamp_(-65536.0, 65536.0).to(torch.int32)
-    words = region + (codes.cpu().numpy() << layout.shift)
+    room = 256.0 if region.dtype == np.uint8 else 65536.0
+    codes = change.mul_(0.5**layout.shift).round_().clamp_(-room, room)
+    words = region + (codes.to(torch.int16 if room == 256.0 else torch.int32).cpu().numpy() << layout.shift)
     # A word above the top is not valid, but what is not touched keeps even that.
-    np.minimum(words, np.maximum(region, top), out=words)
+    highest = top if top == np.iinfo(region.dtype).max else np.maximum(region, top)
+    np.minimum(words, highest, out=words)
     np.copyto(region, np.maximum(words, 0, out=words), casting="unsafe")
 
 
