@@ -193,6 +193,20 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
+def demo(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.")] = Path("demo-out"),
+    frames: Annotated[
+        str | None, typer.Option(metavar="RANGE", help="Frames of the demo's shot; all if not said.")
+    ] = None,
+) -> None:
+    """Replace the face of a synthetic performer and set the result beside the truth; downloads nothing."""
+    from vfxswap.cli.demonstrate import demonstrate
+
+    demonstrate(out, frames, context.obj.host())
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     say(f"vfxswap {__version__}")
