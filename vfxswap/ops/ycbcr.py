@@ -202,9 +202,10 @@ def add_rgb_delta(
     What is added to a chroma sample is the difference's own chroma, brought down with a filter that matches the siting:
     a triangle where chroma lies on a luma sample ([1 2 1] / 4 for 2:1), a mean over the block where it lies in its
     middle. Untouched luma pixels count as a difference of 0 and the weights are not renormalised, since this is what
-    the chroma of the whole changed picture would be; beyond the picture's edge the last pixel repeats. So a luma sample
-    changes only where it is touched, a chroma sample only if a pixel of its footprint is, and where the difference is
-    less than half a code nothing changes. Integers are rounded to nearest (ties to even) and clipped to
+    the chroma of the whole changed picture would be; beyond the picture's edge the last pixel repeats. A luma sample
+    changes only where it is touched, a chroma sample only if a pixel of its own block is (a neighbour that the filter
+    reads is not enough, so that a pixel outside the matte keeps all its samples), and where the difference is less than
+    half a code nothing changes. Integers are rounded to nearest (ties to even) and clipped to
     `0..2^bits - 1`; float32 is not clipped, float16 stops at +-65504.
 
     Args:
@@ -235,7 +236,8 @@ def add_rgb_delta(
         return
     weights = _weights(layout, tags)
     luma = (change[0] * weights.r).add_(change[1], alpha=weights.g).add_(change[2], alpha=weights.b)
-    spot, (cb, cr) = _chroma_delta(change, luma, layout, box, planes)
+    spot, chroma = _chroma_delta(change, luma, layout, box, planes)
+    cb, cr = _masked(chroma, _blocks_touched(mask, layout, box, spot))
     where = np.s_[spot.y0 : spot.y1, spot.x0 : spot.x1]
     _add(planes[1][where], cb.mul_(coding.chroma_span / (2 * (1 - weights.b))), layout, coding.top)
     _add(planes[2][where], cr.mul_(coding.chroma_span / (2 * (1 - weights.r))), layout, coding.top)
@@ -246,6 +248,17 @@ def _masked(delta: Tensor, mask: Tensor) -> Tensor:
     """The difference where the mask is set, else 0 (of not-a-number too); 8 times faster than `masked_fill`."""
     bits = delta.to(torch.float32).contiguous().view(torch.int32)
     return bits.bitwise_and(mask.to(torch.int32).neg_()).view(torch.float32)
+
+
+def _blocks_touched(mask: Tensor, layout: PixelLayout, box: Box, spot: Box) -> Tensor:
+    """`(ch, cw)` bool: which chroma samples of `spot` have a touched luma pixel in their own block."""
+    across, down = layout.chroma_log2
+    if (across, down) == (0, 0):
+        return mask
+    whole = mask.new_zeros((spot.height << down, spot.width << across))
+    y, x = box.y0 - (spot.y0 << down), box.x0 - (spot.x0 << across)
+    whole[y : y + box.height, x : x + box.width] = mask
+    return whole.view(spot.height, 1 << down, spot.width, 1 << across).any(dim=3).any(dim=1)
 
 
 def _check_sizes(box: Box, delta: Tensor, touched: Tensor) -> None:
@@ -261,11 +274,11 @@ def _check_sizes(box: Box, delta: Tensor, touched: Tensor) -> None:
 def _chroma_delta(
     change: Tensor, luma: Tensor, layout: PixelLayout, box: Box, planes: Sequence[NDArray[Any]]
 ) -> tuple[Box, Tensor]:
-    """The chroma samples whose footprint meets the box, and `(2, ch, cw)` the filtered B' - Y' and R' - Y' there."""
+    """The chroma samples whose block meets the box, and `(2, ch, cw)` the filtered B' - Y' and R' - Y' there."""
     x, y = _axes(layout)
     (height, width), (rows, columns) = planes[0].shape, planes[1].shape
-    x0, x1 = _footprint(x, box.x0, box.x1, columns)
-    y0, y1 = _footprint(y, box.y0, box.y1, rows)
+    x0, x1 = _blocks(x, box.x0, box.x1, columns)
+    y0, y1 = _blocks(y, box.y0, box.y1, rows)
     reach = Box((x0 << x.log2) - _lead(x), (y0 << y.log2) - _lead(y), x1 << x.log2, y1 << y.log2)
     padded = change.new_zeros((2, reach.height, reach.width))
     inner = padded[:, box.y0 - reach.y0 : box.y1 - reach.y0, box.x0 - reach.x0 : box.x1 - reach.x0]
@@ -282,9 +295,9 @@ def _lead(axis: _Axis) -> int:
     return axis.step - 1 if axis.cosited else 0
 
 
-def _footprint(axis: _Axis, first: int, end: int, count: int) -> tuple[int, int]:
-    """The chroma samples `[i0, i1)`, of `count`, whose filter reads a luma sample of `[first, end)`."""
-    return max(0, first >> axis.log2), min(count, ((end - 1 + _lead(axis)) >> axis.log2) + 1)
+def _blocks(axis: _Axis, first: int, end: int, count: int) -> tuple[int, int]:
+    """The chroma samples `[i0, i1)`, of `count`, whose block holds a luma sample of `[first, end)`."""
+    return first >> axis.log2, min(count, ((end - 1) >> axis.log2) + 1)
 
 
 def _repeat_edge(padded: Tensor, *, dim: int, first: int, last: int) -> None:
