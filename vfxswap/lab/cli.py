@@ -20,13 +20,14 @@ _MOVIES = {".mkv", ".mov", ".mp4", ".m4v", ".mxf", ".avi"}
 
 
 @app.command()
-def shot(
+def shot(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     out: Annotated[Path, typer.Option(metavar="DIR|MOVIE", help="Folder to write to, or name of the plate movie.")],
     preset: Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(PRESETS)}.")] = None,
     spec: Annotated[Path | None, typer.Option(metavar="FILE", help="A shot as JSON, as shot.json has it.")] = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Picture size.")] = "1280x720",
     frames: Annotated[str | None, typer.Option(metavar="RANGE", help="Frames of the shot; all if not said.")] = None,
     layout: Annotated[str, typer.Option(metavar="NAME", help=f"Stored as: {', '.join(LAYOUTS)}.")] = "yuv420p",
+    still_px: Annotated[int, typer.Option(min=128, max=2048, help="Side of the identity's stills.")] = 640,
     data: Annotated[bool, typer.Option("--data", help="Write labels, depth, map coordinates and motion too.")] = False,
 ) -> None:
     """Render a shot: plate, truth, tracks, mattes, and the identity to put in."""
@@ -45,6 +46,7 @@ def shot(
             layout=_layout(layout),
             suffix=suffix,
             data=data,
+            still_px=still_px,
             progress=lambda _done, _total: bar.update(1),
         )
     typer.echo(f"{delivered.frames} frames: {delivered.plate}, {delivered.truth}, {delivered.tracks}")

@@ -83,6 +83,7 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
     layout: LayoutName = "yuv420p",
     suffix: str = ".mkv",
     data: bool = False,
+    still_px: int = 640,
     progress: Callable[[int, int], None] | None = None,
 ) -> Delivered:
     """Renders a shot and writes it to a folder.
@@ -96,6 +97,7 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
         layout: How the movies are stored.
         suffix: Of the movies; `.mkv` is FFV1 and lossless.
         data: Whether to write labels, depth, map coordinates and motion too.
+        still_px: Side of the identity's stills.
         progress: Is told frames done and frames in all.
 
     Raises:
@@ -123,7 +125,9 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
         truth.finish()
     write_tracks(folder / "tracks.json", tracks, width=width, height=height)
     (folder / "shot.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
-    return Delivered(plate.path, truth.path, folder / "tracks.json", _write_identities(spec, folder), len(chosen))
+    return Delivered(
+        plate.path, truth.path, folder / "tracks.json", _write_identities(spec, folder, still_px), len(chosen)
+    )
 
 
 def detections(frame: LabFrame) -> list[Detection]:
@@ -182,10 +186,10 @@ def _write_layers(folder: Path, place: int, frame: LabFrame, data: bool) -> None
         )
 
 
-def _write_identities(spec: ShotSpec, folder: Path) -> tuple[Path, ...]:
+def _write_identities(spec: ShotSpec, folder: Path, still_px: int) -> tuple[Path, ...]:
     """One folder for each different face that is put in."""
     faces = list(dict.fromkeys(role.face for role in spec.roles if role.face is not None))
     folders = [folder / ("identity" if index == 0 else f"identity{index + 1}") for index in range(len(faces))]
     for looks, place in zip(faces, folders, strict=True):
-        write_identity(looks, place)
+        write_identity(looks, place, size=still_px)
     return tuple(folders)

@@ -27,11 +27,13 @@ class _Style:
     nape: float
     strands: int
     """Strands round the head."""
+    waves: int = 5
+    """How often a strand changes on its way down; many are curls."""
 
 
 _STYLES = {
     "bald": _Style(0.0, 1.0, 0.0, 0.0, 200),
-    "cropped": _Style(0.35, 0.7, -1.0, -5.0, 340),
+    "cropped": _Style(0.40, 0.7, -1.0, -5.0, 200, 130),
     "short": _Style(0.95, 0.9, -1.4, -5.6, 300),
     "parted": _Style(1.30, 0.8, -2.0, -6.5, 300),
     "long": _Style(1.35, 0.9, -4.0, -8.5, 300),
@@ -76,11 +78,12 @@ def shell_map(looks: Looks, grid: Template, size: int) -> Tensor:
     height = hair_height(looks, grid.at(u, v))
     ragged = fractal_noise((size, size), seed=looks.seed * 31 + 8, cells=(10, style.strands), octaves=2)
     cover = smoothstep(height + 1.5 * style.edge_cm * ragged, -0.15, style.edge_cm)
-    return torch.stack([cover, _strands(looks, size, style.strands, 9)])[None]
+    return torch.stack([cover, _strands(looks, size, (style.waves, style.strands), 9)])[None]
 
 
-def _strands(looks: Looks, size: int, count: int, stream: int) -> Tensor:
-    fine = fractal_noise((size, size), seed=looks.seed * 31 + stream, cells=(5, count), octaves=2)
+def _strands(looks: Looks, size: int, cells: tuple[int, int], stream: int) -> Tensor:
+    waves, count = cells
+    fine = fractal_noise((size, size), seed=looks.seed * 31 + stream, cells=(waves, count), octaves=2)
     locks = fractal_noise((size, size), seed=looks.seed * 31 + stream + 40, cells=(3, count // 9), octaves=2)
     grey = fractal_noise((size, size), seed=looks.seed * 31 + stream + 80, cells=(2, count), octaves=1)
     tone = (1 + 0.9 * fine + 0.7 * locks).clamp(0.25, 2.2)
@@ -88,7 +91,14 @@ def _strands(looks: Looks, size: int, count: int, stream: int) -> Tensor:
 
 
 FALL_ROWS, FALL_COLS = 56, 96
-_FALL = ((4.5, 7.4, 8.6), (1.0, 8.05, 9.8), (-3.0, 8.35, 9.9), (-8.0, 8.6, 9.0), (-13.0, 9.3, 8.4), (-18.5, 9.9, 8.0))
+_FALL = (
+    (4.5, 7.6, 8.8),
+    (1.0, 8.35, 10.0),
+    (-3.0, 8.95, 10.2),
+    (-7.0, 9.35, 9.9),
+    (-11.0, 9.25, 9.2),
+    (-14.0, 8.5, 8.2),
+)
 """y, half width and depth behind of the fall of long hair."""
 
 
@@ -100,14 +110,14 @@ def fall(looks: Looks) -> tuple[Tensor, Tensor]:
     low = place.long().clamp(max=len(keys) - 2)
     part = (place - low)[..., None]
     y, width, depth = (keys[low] * (1 - part) + keys[low + 1] * part).unbind(-1)
-    spread = math.radians(112) + math.radians(16) * v
+    spread = math.radians(106) + math.radians(22) * torch.sin(math.pi * 0.5 * v)
     angle = math.pi + (2 * u - 1) * spread
     wave = fractal_noise((FALL_ROWS, FALL_COLS), seed=looks.seed * 31 + 50, cells=(5, 14), octaves=3)
-    radius = 1 + 0.10 * wave * (0.3 + v) + 0.02 * torch.sin(9 * v + 14 * u)
-    forward = torch.where(angle.cos() > 0, 5.5, depth)
+    radius = 1 + 0.09 * wave * (0.2 + v) + 0.015 * torch.sin(7 * v + 40 * u)
+    forward = torch.where(angle.cos() > 0, 6.5, depth)
     x = looks.skull.width * width * radius * angle.sin()
-    z = forward * radius * angle.cos() - 0.8 + 1.2 * v
-    return torch.stack([-x, y, z], -1).reshape(-1, 3), torch.stack([u, v], -1).reshape(-1, 2)
+    z = forward * radius * angle.cos() - 0.6 + 0.6 * v
+    return torch.stack([x, y, z], -1).reshape(-1, 3), torch.stack([u, v], -1).reshape(-1, 2)
 
 
 def fall_map(looks: Looks, size: int) -> Tensor:
@@ -115,6 +125,6 @@ def fall_map(looks: Looks, size: int) -> Tensor:
     place = (torch.arange(size) + 0.5) / size
     v, u = torch.meshgrid(place, place, indexing="ij")
     ragged = fractal_noise((size, size), seed=looks.seed * 31 + 51, cells=(3, 200), octaves=2)
-    end = smoothstep(v + 0.16 * ragged, 0.99, 0.86)
+    end = smoothstep(v + 0.08 * ragged, 0.99, 0.90)
     edge = smoothstep(torch.minimum(u, 1 - u) + 0.03 * ragged, 0.0, 0.05)
-    return torch.stack([end * edge, _strands(looks, size, 220, 52)])[None]
+    return torch.stack([end * edge, _strands(looks, size, (5, 220), 52)])[None]

@@ -31,7 +31,7 @@ IBUG68_FROM_MESH: tuple[int, ...] = (
 """For each of iBUG 300-W's 68 points the point of the mesh nearest to its definition; jaw points differ most."""
 
 _BEHIND_CM = 0.45
-"""A point this much behind the surface that is seen counts as hidden."""
+"""A point this much, and a pixel's own size, behind the surface that is seen counts as hidden."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +80,8 @@ def face_truth(track: int, performer: Performer, stance: Stance, view: View, see
     points, depth = view.project(places)
     scale = view.camera.focal_px(view.height) / depth.mean()
     mesh = torch.cat([points, ((depth - depth.mean()) * scale)[:, None]], 1).double().numpy()
-    return FaceTruth(track, Landmarks(mesh, "mesh468"), _visible(points, depth, seen_depth), stance.pose)
+    visible = _visible(points, depth, seen_depth, _BEHIND_CM + float(1 / scale))
+    return FaceTruth(track, Landmarks(mesh, "mesh468"), visible, stance.pose)
 
 
 def _spots(performer: Performer, stance: Stance) -> tuple[Tensor, Tensor]:
@@ -124,9 +125,9 @@ def _lip_spots(performer: Performer, u: Tensor, y: Tensor) -> tuple[Tensor, Tens
     return u, y
 
 
-def _visible(points: Tensor, depth: Tensor, seen_depth: Tensor) -> NDArray[np.bool_]:
+def _visible(points: Tensor, depth: Tensor, seen_depth: Tensor, tolerance_cm: float) -> NDArray[np.bool_]:
     height, width = seen_depth.shape
     column, row = points[:, 0].floor().long(), points[:, 1].floor().long()
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     nearest = seen_depth[row.clamp(0, height - 1), column.clamp(0, width - 1)]
-    return (inside & (depth <= nearest + _BEHIND_CM)).numpy().astype(np.bool_)
+    return (inside & (depth <= nearest + tolerance_cm)).numpy().astype(np.bool_)

@@ -175,7 +175,7 @@ def _hair_parts(looks: Looks, grid: Template, head: Tensor, size: int) -> tuple[
     if looks.hair.style == "long":
         positions, uv = hair.fall(looks)
         fall = _hair_part("fall", looks, (hair.FALL_ROWS, hair.FALL_COLS), positions, uv)
-        follow = 0.35 + 0.65 * ((positions[:, 1] + 18.5) / 19.0).clamp(0, 1)
+        follow = 0.6 + 0.4 * ((positions[:, 1] + 14.0) / 14.0).clamp(0, 1)
         parts.append(replace(fall, follow=follow))
         maps.append(hair.fall_map(looks, size))
     return parts, maps

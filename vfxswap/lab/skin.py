@@ -138,8 +138,8 @@ def _brows(canvas: _Canvas, albedo: Tensor) -> tuple[Tensor, Tensor]:
     thick = 0.34 * brows.thickness * smoothstep(side, 5.6, 3.0).clamp_min(0.15)
     cover = smoothstep(((y - line) / thick).abs(), 1.3, 0.5)
     cover = cover * smoothstep(side, 0.95, 1.7) * smoothstep(side, 5.5, 4.9) * canvas.front
-    hairs = 0.9 + 1.0 * canvas.noise(7, (300, 90), 2)
-    cover = (cover * brows.density * hairs).clamp(0, 1)
+    hairs = 1.0 + 0.7 * canvas.noise(7, (420, 70), 2)
+    cover = (cover * brows.density * hairs).clamp(0, 0.95)
     red, green, blue = canvas.looks.hair.rgb
     return _mixed(albedo, (0.8 * red, 0.8 * green, 0.8 * blue), cover), cover
 

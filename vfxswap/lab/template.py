@@ -182,7 +182,7 @@ def lip_edges(side: Tensor) -> tuple[Tensor, Tensor]:
     """Heights of the red lips' upper and lower border over the distance from the midline (cm)."""
     inside = (1 - (side / MOUTH_HALF) ** 2).clamp_min(0)
     bow = -0.13 * bell(side, 0.0, 0.26) + 0.07 * bell(side, 0.52, 0.33)
-    return MOUTH_Y + (0.76 + bow) * inside**0.8, MOUTH_Y - 1.0 * inside**0.75
+    return MOUTH_Y + (0.84 + bow) * inside**0.8, MOUTH_Y - 1.0 * inside**0.75
 
 
 def lip_seam(side: Tensor) -> Tensor:
