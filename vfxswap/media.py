@@ -174,3 +174,9 @@ class Writer(ABC):
     @abstractmethod
     def abandon(self) -> None:
         """Removes the temporary files; does nothing after `finish` or `keep_partial`."""
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abandon()

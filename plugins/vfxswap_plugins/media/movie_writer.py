@@ -88,12 +88,6 @@ class MovieWriter(Writer):
                 self._open()
             undo.pop_all()
 
-    def __enter__(self) -> MovieWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.abandon()
-
     def write(self, frame: Frame) -> None:
         """Encodes `frame.picture`.
 

@@ -46,7 +46,10 @@ _FEATHER = 0.05
 class PortraitOptions(SwapperOptions):
     """Settings of `portrait`."""
 
-    relight: float = Field(0.8, ge=0, le=1, description="How much of the plate's soft light the still takes on.")
+    relight: float = Field(0.9, ge=0, le=1, description="How much of the plate's soft light the still takes on.")
+    relight_color: float = Field(
+        0.9, ge=0, le=1, description="How much of that light's colour: a warm lamp on one cheek, sky on the other."
+    )
     eyes: Supply = Field(
         "auto",
         description="Eyes between the lids: the plate's, the still's, or the still's where they are open enough.",
@@ -151,7 +154,14 @@ class PortraitSwapper(Swapper[PortraitOptions]):
         matte[0, where.pixel] = alpha
         matte = self._opened(matte.view_as(plate[:1]) * _silhouette(shown), landmarks, supply)
         sigma_px = _LIGHT_SIGMA * _eye_distance(landmarks)
-        lit = relit(warped.view_as(plate), plate, matte, sigma_px=sigma_px, amount=self.options.relight)
+        lit = relit(
+            warped.view_as(plate),
+            plate,
+            matte,
+            sigma_px=sigma_px,
+            amount=self.options.relight,
+            color=self.options.relight_color,
+        )
         return torch.where(shown >= 0, lit, plate), matte
 
     def _opened(self, matte: Tensor, landmarks: Landmarks, supply: dict[Region, float]) -> Tensor:

@@ -77,3 +77,14 @@ def test_extreme_plates_give_finite_light(level: float, weight: Tensor) -> None:
 
 def test_an_empty_weight_gives_finite_light(ramp: Tensor) -> None:
     assert relit(ramp, ramp, torch.zeros(1, SIZE, SIZE), sigma_px=6, amount=1.0).isfinite().all()
+
+
+def test_the_lights_colour_is_carried_over_only_if_asked_for(ramp: Tensor, weight: Tensor) -> None:
+    """Warm light from the right: red grows to the right, blue falls."""
+    plate = torch.stack([ramp[0], ramp[0].sqrt() * 0.6, 0.3 / ramp[0]])
+    image = skin(0.6, 0.4, 0.3)
+    plain = relit(image, plate, weight, sigma_px=6, amount=1.0)
+    torch.testing.assert_close(plain[0] / plain[2], torch.full((SIZE, SIZE), 2.0))
+    warm = relit(image, plate, weight, sigma_px=6, amount=1.0, color=1.0)
+    ratio = (warm[0] / warm[2])[48, 24:72] / (plate[0] / plate[2])[48, 24:72]
+    torch.testing.assert_close(ratio / ratio.mean(), torch.ones(48), rtol=0.2, atol=0.0)
