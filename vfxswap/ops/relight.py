@@ -23,7 +23,7 @@ def luma(image: Tensor) -> Tensor:
 def shading(image: Tensor, weight: Tensor, *, sigma_px: float) -> Tensor:
     """Relative low-frequency light of a picture, as a logarithm, on a coarse grid.
 
-    The logarithm of each channel, weighted and blurred, less its weighted mean, so that skin tone and exposure drop out.
+    The logarithm of each channel, weighted and blurred, less its mean, so that skin tone and exposure drop out.
     Multiplying R'G'B' under a power law multiplies light, so ratios of display values are as good as of light.
 
     Args:
@@ -49,7 +49,7 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
     return gaussian_blur2d(image, (2 * radius + 1, 2 * radius + 1), (sigma, sigma), border_type="constant")
 
 
-def relit(  # noqa: PLR0913 - two pictures, where they count, and three measures of the light
+def relit(
     image: Tensor, plate: Tensor, weight: Tensor, *, sigma_px: float, amount: float, color: float = 0.0
 ) -> Tensor:
     """A picture with the plate's low-frequency light in place of its own.
