@@ -122,8 +122,8 @@ class Performance:
 
     @cached_property
     def _blink_times(self) -> tuple[float, ...]:
-        """Times of the blinks in mean intervals; the first after 0.3."""
-        times = [0.3]
+        """Times of the blinks in mean intervals; the first after 0.15 to 0.45."""
+        times = [0.15 + 0.3 * self._tables[1][50][0]]
         for key in self._tables[1][:40]:
             times.append(times[-1] + 0.5 + key[0])
         return tuple(times)

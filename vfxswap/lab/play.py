@@ -114,7 +114,7 @@ class Stage:
         gain = 1 - lights.dim * math.sin(math.pi * part) ** 2
         gain *= 1 + lights.flicker * _random(spec.seed, round(frame))
         across = -30.0 + 60.0 * part
-        things = (across, -9.5 + 1.5 * math.sin(9 * part), 22.0)
+        things = (across, -6.0 + 1.5 * math.sin(9 * part), 22.0)
         stances = tuple(performance.at(seconds) for performance in self.performances)
         return Instant(stances, things, replace(lighting, gain=gain))
 

@@ -142,7 +142,7 @@ PRESETS: dict[str, ShotSpec] = {
         ShotSpec(
             name="lights",
             roles=(_ada(seed=5, yaw_degrees=8),),
-            lights=Lights(rig="street", turn_degrees=150, dim=0.5),
+            lights=Lights(rig="street", turn_degrees=-110, dim=0.35),
         ),
         ShotSpec(name="flicker", roles=(_ada(seed=6),), lights=Lights(rig="window", flicker=0.18)),
         ShotSpec(name="occluder", roles=(_ada(seed=7, talk=0.6),), occluder="microphone"),

@@ -159,16 +159,13 @@ def test_microphone_hides_the_face(shoot: Shoot) -> None:
 
 
 def test_blink_closes_the_outlines_of_the_eyes(shoot: Shoot) -> None:
-    role = Role(looks=PERFORMERS["ada"], acting=Acting(yaw_degrees=0, blinks_per_minute=46.75))
-    stage = shoot(roles=(role,))
-    heights = []
-    for number in range(1001, 1025):
-        eye = stage.instant(number).stances[0].expression.blink_left
-        heights.append((eye, number))
-    shut, number = max(heights)
-    assert shut > 0.8
-    opened = min(heights)[1]
-    gap = [float(np.ptp(stage.frame(frame).faces[0].mesh.region("left_eye")[:, 1])) for frame in (opened, number)]
+    role = Role(looks=PERFORMERS["ada"], acting=Acting(yaw_degrees=0, blinks_per_minute=60))
+    stage = shoot(roles=(role,), rate=96, frames=(1001, 1060))
+    blinks = {number: stage.instant(number).stances[0].expression.blink_left for number in range(1001, 1061)}
+    opened, shut = min(blinks, key=blinks.__getitem__), max(blinks, key=blinks.__getitem__)
+    assert blinks[opened] == 0
+    assert blinks[shut] > 0.9
+    gap = [float(np.ptp(stage.frame(frame).faces[0].mesh.region("left_eye")[:, 1])) for frame in (opened, shut)]
     assert gap[1] < 0.6 * gap[0]
 
 
