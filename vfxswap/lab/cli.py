@@ -1,19 +1,20 @@
-"""`vfxswap lab`: shots of synthetic performers with known truth."""
+"""`vfxswap lab`: shots of synthetic performers with known truth; what renders is imported when asked for."""
+# ruff: noqa: PLC0415 - the renderer brings torch, which help must not wait for
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 
 from vfxswap.clock import FrameRange
 from vfxswap.errors import UsageError
-from vfxswap.lab.deliver import LAYOUTS, LayoutName, deliver
-from vfxswap.lab.looks import PERFORMERS
-from vfxswap.lab.shot import PRESETS, ShotSpec
-from vfxswap.lab.stills import write_identity
+
+if TYPE_CHECKING:
+    from vfxswap.lab.deliver import LayoutName
+    from vfxswap.lab.shot import ShotSpec
 
 app = typer.Typer(help="Shots of synthetic performers, with the truth about them.", no_args_is_help=True)
 _MOVIES = {".mkv", ".mov", ".mp4", ".m4v", ".mxf", ".avi"}
@@ -21,30 +22,36 @@ _MOVIES = {".mkv", ".mov", ".mp4", ".m4v", ".mxf", ".avi"}
 
 @app.command()
 def shot(  # noqa: PLR0913, PLR0917 - one for each word of the command line
-    out: Annotated[Path, typer.Option(metavar="DIR|MOVIE", help="Folder to write to, or name of the plate movie.")],
-    preset: Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(PRESETS)}.")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR|MOVIE", help="Folder to write to, or name of the plate movie in it.")
+    ],
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="A ready shot, as `lab presets` lists.")] = None,
     spec: Annotated[Path | None, typer.Option(metavar="FILE", help="A shot as JSON, as shot.json has it.")] = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Picture size.")] = "1280x720",
     frames: Annotated[str | None, typer.Option(metavar="RANGE", help="Frames of the shot; all if not said.")] = None,
-    layout: Annotated[str, typer.Option(metavar="NAME", help=f"Stored as: {', '.join(LAYOUTS)}.")] = "yuv420p",
+    layout: Annotated[
+        str, typer.Option(metavar="NAME", help="Stored as yuv420p, yuv422p10le or yuv444p10le.")
+    ] = "yuv420p",
     still_px: Annotated[int, typer.Option(min=128, max=2048, help="Side of the identity's stills.")] = 640,
     data: Annotated[bool, typer.Option("--data", help="Write labels, depth, map coordinates and motion too.")] = False,
 ) -> None:
     """Render a shot: plate, truth, tracks, mattes, and the identity to put in."""
+    from vfxswap.lab.deliver import deliver
+
     chosen = _spec(preset, spec)
     width, height = _size(size)
     numbers = None if frames is None else list(FrameRange.parse(frames))
-    folder, suffix = (out.parent, out.suffix) if out.suffix.lower() in _MOVIES else (out, ".mkv")
+    is_movie = out.suffix.lower() in _MOVIES
     total = chosen.frames[1] - chosen.frames[0] + 1 if numbers is None else len(numbers)
     with typer.progressbar(length=total, label=f"{chosen.name} {width}x{height}") as bar:
         delivered = deliver(
             chosen,
-            folder,
+            out.parent if is_movie else out,
             width=width,
             height=height,
             frames=numbers,
             layout=_layout(layout),
-            suffix=suffix,
+            plate=out.name if is_movie else "plate.mkv",
             data=data,
             still_px=still_px,
             progress=lambda _done, _total: bar.update(1),
@@ -54,11 +61,14 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each word of the command line
 
 @app.command()
 def identity(
-    performer: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(PERFORMERS)}.")],
+    performer: Annotated[str, typer.Argument(metavar="NAME", help="A performer, as `lab performers` lists.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.")],
     size: Annotated[int, typer.Option(min=128, max=2048, help="Side of the stills in pixels.")] = 640,
 ) -> None:
     """Write the identity folder of a performer: stills, points and consent record."""
+    from vfxswap.lab.looks import PERFORMERS
+    from vfxswap.lab.stills import write_identity
+
     if performer not in PERFORMERS:
         raise UsageError(f"there is no performer {performer!r}; there are {', '.join(PERFORMERS)}")
     stills = write_identity(PERFORMERS[performer], out, size=size)
@@ -68,12 +78,25 @@ def identity(
 @app.command()
 def presets() -> None:
     """List the shots that are ready."""
+    from vfxswap.lab.shot import PRESETS
+
     for name, preset in PRESETS.items():
         who = ", ".join(role.looks.title for role in preset.roles)
         typer.echo(f"{name:10} {preset.frames[0]}-{preset.frames[1]}  {who}")
 
 
+@app.command()
+def performers() -> None:
+    """List the performers."""
+    from vfxswap.lab.looks import PERFORMERS
+
+    for name, looks in PERFORMERS.items():
+        typer.echo(f"{name:4} {looks.title}")
+
+
 def _spec(preset: str | None, path: Path | None) -> ShotSpec:
+    from vfxswap.lab.shot import PRESETS
+
     if (preset is None) == (path is None):
         raise UsageError("give either --preset NAME or --spec FILE")
     if path is not None:
@@ -84,6 +107,8 @@ def _spec(preset: str | None, path: Path | None) -> ShotSpec:
 
 
 def _read(path: Path) -> ShotSpec:
+    from vfxswap.lab.shot import ShotSpec
+
     try:
         return ShotSpec.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -100,6 +125,8 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _layout(text: str) -> LayoutName:
+    from vfxswap.lab.deliver import LAYOUTS
+
     for name in LAYOUTS:
         if name == text:
             return name

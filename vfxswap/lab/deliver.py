@@ -81,7 +81,7 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
     height: int,
     frames: Iterable[int] | None = None,
     layout: LayoutName = "yuv420p",
-    suffix: str = ".mkv",
+    plate: str = "plate.mkv",
     data: bool = False,
     still_px: int = 640,
     progress: Callable[[int, int], None] | None = None,
@@ -95,7 +95,7 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
         height: Rows.
         frames: Which of the shot's frames, in order; all if not said.
         layout: How the movies are stored.
-        suffix: Of the movies; `.mkv` is FFV1 and lossless.
+        plate: Name of the plate; the truth is `truth`, or `NAME_truth`, with its suffix. `.mkv` is lossless.
         data: Whether to write labels, depth, map coordinates and motion too.
         still_px: Side of the identity's stills.
         progress: Is told frames done and frames in all.
@@ -111,23 +111,29 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
     info = _info(folder, spec, (width, height), layout, len(chosen))
     tracks: dict[int, Sequence[Detection]] = {}
     with ExitStack() as files:
-        plate = files.enter_context(_Movie(folder / f"plate{suffix}", info))
-        truth = files.enter_context(_Movie(folder / f"truth{suffix}", info))
+        plates = files.enter_context(_Movie(folder / plate, info))
+        truths = files.enter_context(_Movie(_truth_path(folder / plate), info))
         for place, number in enumerate(chosen, 1):
             frame = stage.frame(number)
-            plate.write(place, frame.plate)
-            truth.write(place, frame.truth)
+            plates.write(place, frame.plate)
+            truths.write(place, frame.truth)
             tracks[place] = detections(frame)
             _write_layers(folder, place, frame, data)
             if progress is not None:
                 progress(place, len(chosen))
-        plate.finish()
-        truth.finish()
+        plates.finish()
+        truths.finish()
     write_tracks(folder / "tracks.json", tracks, width=width, height=height)
     (folder / "shot.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
     return Delivered(
-        plate.path, truth.path, folder / "tracks.json", _write_identities(spec, folder, still_px), len(chosen)
+        plates.path, truths.path, folder / "tracks.json", _write_identities(spec, folder, still_px), len(chosen)
     )
+
+
+def _truth_path(plate: Path) -> Path:
+    """`truth.mkv` beside `plate.mkv`, `sh010_truth.mp4` beside `sh010.mp4`."""
+    name = "truth" if plate.stem == "plate" else f"{plate.stem}_truth"
+    return plate.with_name(f"{name}{plate.suffix}")
 
 
 def detections(frame: LabFrame) -> list[Detection]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -148,7 +150,8 @@ def test_the_command_writes_a_shot(tiny_spec: Callable[..., ShotSpec], tmp_path:
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert "2 frames" in result.output
-    assert (tmp_path / "plate.mkv").is_file()
+    assert (tmp_path / "a.mkv").is_file()
+    assert (tmp_path / "a_truth.mkv").is_file()
 
 
 @pytest.mark.parametrize(
@@ -165,6 +168,15 @@ def test_wrong_words_are_refused(words: list[str], message: str) -> None:
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, UsageError)
     assert message in str(result.exception)
+
+
+def test_help_brings_no_torch() -> None:
+    code = "import sys, vfxswap.lab.cli; sys.exit(sorted({'torch', 'cv2', 'numpy'} & sys.modules.keys()) != [])"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_performers_are_listed() -> None:
+    assert "ada  CG performer A (synthetic)" in CliRunner().invoke(app, ["performers"]).output
 
 
 def test_presets_are_listed() -> None:
