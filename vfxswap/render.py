@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +100,7 @@ def render(
     """Runs a pipeline that is loaded already; see `run`."""
     if plan.delivery_path.exists() and not overwrite:
         return _standing(plan)
+    _make_folder(plan.delivery_path.parent)
     report = Report(run=described(plan, host))
     device = torch.device(plan.device)
     count = workers or (_cores() if device.type == "cpu" else 2)
@@ -120,8 +121,7 @@ def render(
         raise
     finally:
         report.wall_seconds = time.perf_counter() - start
-        if plan.delivery_path.parent.is_dir():
-            report.write(report_path(plan.delivery_path))
+        report.write(report_path(plan.delivery_path))
         host.notify("vfxswap_shot_finished", report=report)
     return report
 
@@ -134,6 +134,16 @@ def _standing(plan: Pipeline) -> Report:
         f"{plan.delivery_path} is there already and was made from other settings, another plate or other versions;"
         " write elsewhere with --out, or replace it with --overwrite"
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(
+            f"cannot make the folder {folder} of the delivery: {error.strerror or error}; deliver elsewhere",
+            path=folder,
+        ) from error
 
 
 def _cores() -> int:
@@ -167,7 +177,9 @@ class _Render:
         with plan.reader(plan.plate_path) as reader, assembled(self._shop) as stations, self._writer() as writer:
             sink = Sink(self._timed("encode", writer.write), depth=_ENCODE_FRAMES, name="encode")
             try:
-                self._deliver(self._frames(reader, stations), sink)
+                # Closed before the reader is, also when it is left in the middle: its thread is decoding.
+                with closing(self._frames(reader, stations)) as frames:
+                    self._deliver(frames, sink)
                 sink.close()
             except (FrameFailed, TruncatedPlate):
                 sink.close()
@@ -193,7 +205,7 @@ class _Render:
         finally:
             writer.abandon()
 
-    def _frames(self, reader: Reader, stations: Sequence[Station]) -> Iterator[Frame]:
+    def _frames(self, reader: Reader, stations: Sequence[Station]) -> Generator[Frame]:
         """The asked-for frames, finished, in order."""
         plan, shop = self._plan, self._shop
         wanted = frozenset(plan.frames)

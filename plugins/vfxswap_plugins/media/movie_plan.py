@@ -121,10 +121,8 @@ def _chosen(codec: MovieCodec, like: PlateInfo, tags: ColorTags) -> str | None:
 
 
 def _folder_problems(path: Path) -> Iterator[str]:
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        yield f"there is no folder {folder}; make it first"
-    elif not os.access(folder, os.W_OK | os.X_OK):
+    folder = path.absolute().parent  # one that is not there yet is made by whoever opens the writer
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
         yield f"the folder {folder} cannot be written to; mend its permissions or deliver elsewhere"
     elif path.is_dir():
         yield f"{path} is a folder; name a file"

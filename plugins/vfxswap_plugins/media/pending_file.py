@@ -13,6 +13,7 @@ import av
 from vfxswap.errors import MediaError
 
 _ADVICE = {
+    errno.ENOENT: "there is no such folder; make it first",
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
     errno.EFBIG: "the file would grow over the limit of this user or file system; deliver elsewhere",
