@@ -1,4 +1,4 @@
-"""The command line: `vfxswap run | check | plugins | schema | docs | models | identity | doctor | version`."""
+"""The command line: `vfxswap run | check | demo | plugins | schema | docs | models | identity | lab | doctor`."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import typer
 from vfxswap import __version__
 from vfxswap.cli.output import complain, say
 from vfxswap.errors import PipelineError, VfxswapError
+from vfxswap.lab.cli import app as lab_app
 
 if TYPE_CHECKING:
     from vfxswap.host import Host
@@ -38,6 +39,7 @@ models_app = typer.Typer(
 identity_app = typer.Typer(help="Consent records of who is put in.", no_args_is_help=True)
 app.add_typer(models_app, name="models", rich_help_panel=None)
 app.add_typer(identity_app, name="identity", rich_help_panel=None)
+app.add_typer(lab_app, name="lab", rich_help_panel=None)
 
 
 class ProgressStyle(StrEnum):
