@@ -18,9 +18,10 @@ _BAKED_LINES = 420
 
 @cache
 def backdrop(height: int, width: int, seed: int) -> Tensor:
-    """`(3, H', W')` scene-linear, H' and W' a margin larger than the picture."""
+    """`(3, H', W')` scene-linear on the CPU, H' and W' a margin larger than the picture."""
     lines = min(height, _BAKED_LINES)
-    small = _baked(round(lines * _MARGIN), round(lines * width / height * _MARGIN), seed)
+    with torch.device("cpu"):
+        small = _baked(round(lines * _MARGIN), round(lines * width / height * _MARGIN), seed)
     size = (round(height * _MARGIN), round(width * _MARGIN))
     if lines == height:
         return small

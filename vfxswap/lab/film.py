@@ -34,15 +34,15 @@ def defocused(image: Tensor, radius_px: float) -> Tensor:
 
 
 def grain_field(height: int, width: int, *, seed: int, frame: int) -> Tensor:
-    """`(3, H, W)` noise of unit strength, mostly common to the channels, a little softer than a pixel.
+    """`(3, H, W)` noise of unit strength on the CPU, mostly common to the channels, a little softer than a pixel.
 
     It depends on the seed and the frame's number alone, never on what was rendered before.
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + frame * 7_919) % 2**63)
-    common = torch.randn(1, height, width, generator=generator)
-    own = torch.randn(3, height, width, generator=generator)
+    common = torch.randn(1, height, width, generator=generator, device="cpu")
+    own = torch.randn(3, height, width, generator=generator, device="cpu")
     noise = functional.pad((0.8 * common + 0.6 * own)[:, None], (1, 1, 1, 1), mode="replicate")
-    taps = torch.tensor([0.12, 0.76, 0.12])
+    taps = torch.tensor([0.12, 0.76, 0.12], device="cpu")
     noise = functional.conv2d(noise, taps[None, None, :, None])
     return functional.conv2d(noise, taps[None, None, None])[:, 0] / 0.61
 

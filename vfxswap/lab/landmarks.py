@@ -79,7 +79,7 @@ def face_truth(track: int, performer: Performer, stance: Stance, view: View, see
     places = (head[numbers] * weights[..., None]).sum(1)
     points, depth = view.project(places)
     scale = view.camera.focal_px(view.height) / depth.mean()
-    mesh = torch.cat([points, ((depth - depth.mean()) * scale)[:, None]], 1).double().numpy()
+    mesh = torch.cat([points, ((depth - depth.mean()) * scale)[:, None]], 1).double().cpu().numpy()
     visible = _visible(points, depth, seen_depth, _BEHIND_CM + float(1 / scale))
     return FaceTruth(track, Landmarks(mesh, "mesh468"), visible, stance.pose)
 
@@ -130,4 +130,4 @@ def _visible(points: Tensor, depth: Tensor, seen_depth: Tensor, tolerance_cm: fl
     column, row = points[:, 0].floor().long(), points[:, 1].floor().long()
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     nearest = seen_depth[row.clamp(0, height - 1), column.clamp(0, width - 1)]
-    return (inside & (depth <= nearest + tolerance_cm)).numpy().astype(np.bool_)
+    return (inside & (depth <= nearest + tolerance_cm)).cpu().numpy().astype(np.bool_)

@@ -151,8 +151,8 @@ class Performance:
 def _random_tables(seed: int) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]:
     """Phases of the slow waves, and keys of four numbers 0..1."""
     generator = torch.Generator().manual_seed(seed)
-    phases = torch.rand(36, generator=generator).tolist()
-    keys = torch.rand(_KEYS, 4, generator=generator).tolist()
+    phases = torch.rand(36, generator=generator, device="cpu").tolist()
+    keys = torch.rand(_KEYS, 4, generator=generator, device="cpu").tolist()
     return tuple(phases), tuple(tuple(key) for key in keys)
 
 

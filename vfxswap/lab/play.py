@@ -12,6 +12,7 @@ from torch import Tensor
 from vfxswap.errors import UsageError
 from vfxswap.lab.backdrop import backdrop
 from vfxswap.lab.camera import View
+from vfxswap.lab.devices import moved
 from vfxswap.lab.film import defocused, grain_field, jitter, with_grain
 from vfxswap.lab.landmarks import FaceTruth, face_truth
 from vfxswap.lab.light import RIGS
@@ -60,17 +61,19 @@ class Stage:
     plate: Scene
     truth: Scene
     performances: tuple[Performance, ...]
+    device: torch.device
+    """Where it is rendered; frames are given on the CPU."""
 
     def frame(self, number: int) -> LabFrame:
         """Renders one frame; the same bits whatever was rendered before."""
         if not self.spec.frames[0] <= number <= self.spec.frames[1]:
             first, last = self.spec.frames
             raise UsageError(f"frame {number} is outside shot {self.spec.name!r}, which has frames {first}-{last}")
-        with torch.inference_mode():
-            return self._rendered(number)
+        with torch.inference_mode(), self.device:  # new tensors are made there too
+            return moved(self._rendered(number), torch.device("cpu"))
 
     def _rendered(self, number: int) -> LabFrame:
-        noise = grain_field(self.height, self.width, seed=self.spec.seed, frame=number)
+        noise = grain_field(self.height, self.width, seed=self.spec.seed, frame=number).to(self.device)
         plate, sharp = self._exposed(self.plate, number, noise)
         truth, sharp_truth = self._exposed(self.truth, number, noise)
         still, view = self.instant(number), self._view(number)
@@ -91,7 +94,7 @@ class Stage:
     def _exposed(self, scene: Scene, number: int, noise: Tensor) -> tuple[Tensor, Sample]:
         """`(5, H, W)` picture, matte and head through shutter, lens and film; and the sharp middle sample."""
         lens = self.spec.lens
-        room = backdrop(self.height, self.width, self.spec.seed)
+        room = backdrop(self.height, self.width, self.spec.seed).to(self.device)
         light = light_scene(scene, self.instant(number), self._view(number).position, shadows=self.spec.lights.shadows)
         total = torch.zeros(self.height, self.width, 5)
         sharp = None
@@ -148,8 +151,14 @@ class Stage:
         return flow.reshape(self.height, self.width, 2).permute(2, 0, 1)
 
 
-def build(spec: ShotSpec, *, width: int, height: int) -> Stage:
+def build(spec: ShotSpec, *, width: int, height: int, device: str | torch.device = "cpu") -> Stage:
     """Builds the performers of a shot for a picture size.
+
+    Args:
+        spec: The shot.
+        width: Columns.
+        height: Rows.
+        device: Where to render. Bits are the same on each kind of device, not between kinds.
 
     Raises:
         UsageError: The size is too small or too large to make sense.
@@ -158,7 +167,7 @@ def build(spec: ShotSpec, *, width: int, height: int) -> Stage:
         raise UsageError(f"picture size {width}x{height} is outside 32..8192 pixels")
     cameras = [spec.camera, *(cut.camera for cut in spec.cuts)]
     detail = Detail.for_scale(max(camera.px_per_cm(height) for camera in cameras))
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.device("cpu"):
         own = [make_performer(role.looks, detail) for role in spec.roles]
         cast = [
             performer if role.face is None else performer.wearing(role.face)
@@ -168,10 +177,13 @@ def build(spec: ShotSpec, *, width: int, height: int) -> Stage:
         swapped = [role.face is not None for role in spec.roles]
         plate, truth = (make_scene(group, things, swapped=swapped) for group in (own, cast))
     performances = tuple(Performance(role.acting, spec.length_seconds, role.place_cm) for role in spec.roles)
-    return Stage(spec, width, height, plate, truth, performances)
+    place = torch.device(device)
+    return Stage(spec, width, height, moved(plate, place), moved(truth, place), performances, place)
 
 
-def render_shot(spec: ShotSpec, frames: Iterable[int] | None = None, *, width: int, height: int) -> Iterator[LabFrame]:
+def render_shot(
+    spec: ShotSpec, frames: Iterable[int] | None = None, *, width: int, height: int, device: str | torch.device = "cpu"
+) -> Iterator[LabFrame]:
     """Plays a shot.
 
     Args:
@@ -179,11 +191,12 @@ def render_shot(spec: ShotSpec, frames: Iterable[int] | None = None, *, width: i
         frames: Which frames, in any order; all of them if not said.
         width: Columns.
         height: Rows.
+        device: Where to render.
 
     Raises:
         UsageError: A frame lies outside the shot.
     """
-    stage = build(spec, width=width, height=height)
+    stage = build(spec, width=width, height=height, device=device)
     chosen = range(spec.frames[0], spec.frames[1] + 1) if frames is None else frames
     for number in chosen:
         yield stage.frame(number)
@@ -199,4 +212,4 @@ def _faces(scene: Scene, instant: Instant, view: View, sharp: Sample) -> tuple[F
 def _random(seed: int, number: int) -> float:
     """A number -1..1 that depends on seed and frame alone."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + number * 104_729) % 2**63)
-    return float(torch.rand(1, generator=generator)) * 2 - 1
+    return float(torch.rand(1, generator=generator, device="cpu")) * 2 - 1

@@ -11,6 +11,7 @@ import torch
 from vfxswap.errors import UsageError
 from vfxswap.geometry import REGIONS
 from vfxswap.lab.camera import Camera
+from vfxswap.lab.devices import moved
 from vfxswap.lab.looks import PERFORMERS
 from vfxswap.lab.motion import Acting
 from vfxswap.lab.parts import Label
@@ -203,3 +204,24 @@ def test_frames_outside_the_shot_are_refused(tiny_stage: Stage, number: int) -> 
 def test_senseless_sizes_are_refused(tiny_spec: Callable[..., ShotSpec]) -> None:
     with pytest.raises(UsageError, match=r"16x9 is outside 32\.\.8192"):
         build(tiny_spec(), width=16, height=9)
+
+
+def test_moving_keeps_everything_but_the_place(tiny_stage: Stage) -> None:
+    again = moved(tiny_stage.plate, torch.device("cpu"))
+    assert torch.equal(again.fixed, tiny_stage.plate.fixed)
+    assert again.performers[0].looks == tiny_stage.plate.performers[0].looks
+    elsewhere = moved(tiny_stage.plate, torch.device("meta"))
+    assert elsewhere.solid.device.type == "meta"
+    performer = elsewhere.performers[0]
+    assert {performer.head.device.type, performer.eyes[0].device.type, performer.shapes.jaw.device.type} == {"meta"}
+    assert performer.parts[0].positions.device.type == performer.grid.address.device.type == "meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_renders_the_same_picture(tiny_spec: Callable[..., ShotSpec], tiny_stage: Stage) -> None:
+    stage = build(tiny_spec(), width=128, height=72, device="cuda")
+    frame, again, expected = stage.frame(1005), stage.frame(1005), tiny_stage.frame(1005)
+    _same(frame, again)
+    # A pixel whose centre lies on an edge may fall to either side.
+    assert float(((frame.plate - expected.plate).abs().amax(0) > 1e-3).float().mean()) < 0.01
+    np.testing.assert_allclose(frame.faces[0].mesh.points, expected.faces[0].mesh.points, atol=1e-2)
