@@ -131,7 +131,7 @@ PRESETS: dict[str, ShotSpec] = {
     for spec in (
         ShotSpec(
             name="demo",
-            frames=(1001, 1072),
+            frames=(1001, 1048),
             roles=(_ada(seed=4, talk=0.9, smile=0.35, yaw_degrees=22, tempo=1.5, blinks_per_minute=32),),
             lights=Lights(turn_degrees=35, dim=0.25),
             lens=Lens(shake=0.0015, grain=0.008),

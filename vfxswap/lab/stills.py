@@ -96,7 +96,7 @@ def rendered(looks: Looks, *, size: int) -> Iterator[tuple[Tensor, FaceTruth]]:
             instant = Instant((stance,), (0.0, 0.0, 0.0), RIGS["overcast"])
             view = View(camera, size, size)
             light = light_scene(scene, instant, view.position, shadows=True)
-            pictures = [draw(scene, instant, View(camera, size, size, jitter(k)), light, room).image for k in range(6)]
+            pictures = [draw(scene, instant, View(camera, size, size, jitter(k)), light, room).image for k in range(5)]
             picture = torch.stack(pictures).mean(0)
             sharp = draw(scene, instant, view, light, room)
             yield picture.permute(2, 0, 1), face_truth(0, performer, stance, view, sharp.depth)

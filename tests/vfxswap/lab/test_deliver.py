@@ -181,4 +181,4 @@ def test_performers_are_listed() -> None:
 
 def test_presets_are_listed() -> None:
     result = CliRunner().invoke(app, ["presets"])
-    assert "demo       1001-1072  CG performer A (synthetic)" in result.output
+    assert "demo       1001-1048  CG performer A (synthetic)" in result.output
