@@ -339,6 +339,8 @@ class Blend(Stage[OptionsT]):
 
     needs = frozenset({"swapped", "matte"})
     gives = frozenset({"result"})
+    pointwise: ClassVar[bool] = False
+    """Whether each pixel of its result depends on that pixel alone; the host then gives it a face in parts."""
 
     @abstractmethod
     def blend(self, patch: Tensor, plate: Tensor, matte: Tensor) -> Tensor:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from vfxswap import crops
 from vfxswap.color import SPACES, ColorTags, Matrix, PixelLayout, Range
 from vfxswap.crops import PlateCutter, View, cut_crop, lies_outside, paste, small_picture
 from vfxswap.frame import Frame, Picture
 from vfxswap.geometry import Affine, umeyama
+from vfxswap.ops.blend import alpha
 
 CPU = torch.device("cpu")
 RGB = PixelLayout("gbrpf32le", "rgb", 32, is_float=True)
@@ -120,3 +124,64 @@ def test_the_cutter_cuts_from_each_faces_own_frame() -> None:
     pieces = cut([2, 0], [plate_to_crop(), plate_to_crop()], 16)
     torch.testing.assert_close(pieces[0], pieces[1] * 3, atol=1e-5, rtol=0)
     assert cut([], [], 16).shape == (0, 3, 16, 16)
+
+
+def yuv_picture(location: Literal["left", "center", "topleft"] = "left") -> Picture:
+    """A noisy 4:2:0 picture of 200 x 120."""
+    rng = np.random.default_rng(5)
+    layout = PixelLayout("yuv420p", "ycbcr", 8, chroma_log2=(1, 1), chroma_location=location)
+    planes = [rng.integers(16, 235, size, dtype=np.uint8) for size in ((120, 200), (60, 100), (60, 100))]
+    return Picture(planes, layout, SPACES["bt709"].resolved(None))
+
+
+def around_the_middle(size_px: int, side: float) -> Affine:
+    """A turned crop of so many pixels around so much of the 200 x 120 picture."""
+    corners = np.array([(0, 0), (side, 0), (side, side), (0, side)]) - side / 2
+    turned = corners @ np.array([[0.96, -0.28], [0.28, 0.96]]).T + (100, 60)
+    return umeyama(turned, np.array([(0, 0), (size_px, 0), (size_px, size_px), (0, size_px)], dtype=np.float64))
+
+
+@pytest.mark.parametrize("location", ["left", "center", "topleft"])
+@pytest.mark.parametrize("pointwise", [False, True])
+def test_strips_have_the_bits_of_the_whole(
+    location: Literal["left", "center", "topleft"], pointwise: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = yuv_picture(location)
+    view, matrix = View(picture.tags, 0, CPU), around_the_middle(32, 70.0)
+    whole, parts = picture.copy(), picture.copy()
+    crop = cut_crop(picture, view, matrix, 32)
+    paste(whole, view, matrix, a_patch(), alpha)
+    monkeypatch.setattr(crops, "_STRIP_PX", 700)
+    paste(parts, view, matrix, a_patch(), alpha, pointwise=pointwise)
+    assert torch.equal(cut_crop(picture, view, matrix, 32), crop)
+    assert not np.array_equal(whole.planes[0], picture.planes[0])
+    assert all(np.array_equal(a, b) for a, b in zip(whole.planes, parts.planes, strict=True))
+
+
+def test_a_crop_after_looks_has_the_bits_of_one_without() -> None:
+    picture = yuv_picture()
+    view = View(picture.tags, 0, CPU)
+    cutter = PlateCutter([Frame(1, picture)], view)
+    for side in (60.0, 64.0, 90.0):
+        (look,) = cutter([0], [around_the_middle(64, side)], 64)
+        assert torch.equal(look, cut_crop(picture, view, around_the_middle(64, side), 64))
+        assert torch.equal(cutter.cut(0, around_the_middle(48, side), 48), look_alone(picture, side))
+
+
+def look_alone(picture: Picture, side: float) -> Tensor:
+    return cut_crop(picture, View(picture.tags, 0, CPU), around_the_middle(48, side), 48)
+
+
+@pytest.mark.parametrize("middle", [0.0, -55.0])
+def test_a_coarse_look_shows_what_a_crop_shows(middle: float) -> None:
+    image = upright_image(240, 360)
+    layout = PixelLayout("yuv420p", "ycbcr", 8, chroma_log2=(1, 1))
+    tags = SPACES["bt709"].resolved(None)
+    planes = [
+        (40 + 150 * image[0]).astype(np.uint8),
+        *((120 + 16 * image[k, ::2, ::2]).astype(np.uint8) for k in (0, 1)),
+    ]
+    picture, view = Picture(planes, layout, tags), View(tags, 0, CPU)
+    matrix = np.array([[0.3, 0.05, middle], [-0.05, 0.3, 5.0]])
+    (look,) = PlateCutter([Frame(1, picture)], view)([0], [matrix], 48)
+    torch.testing.assert_close(look, cut_crop(picture, view, matrix, 48), atol=0.015, rtol=0)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vfxswap.casting import cast
-from vfxswap.crops import PlateCutter, cut_crop, lies_outside, small_picture
+from vfxswap.crops import PlateCutter, lies_outside, small_picture
 from vfxswap.drivers.base import Around, Driver, given
 from vfxswap.errors import MediaError, ShapeError
 from vfxswap.frame import Detection, Face, Frame
@@ -53,17 +53,17 @@ class AlignerDriver(Driver):
         marks = self.stage.align([face.detection for _, face in places], cutter)
         if len(marks) != len(places):
             raise ShapeError("sets of landmarks", expected=f"{len(places)}, one a face", actual=str(len(marks)))
-        found = iter(marks)
-        return tuple(self._aligned(frame, [next(found) for _ in frame.faces]) for frame in around.batch)
+        found = enumerate(marks)
+        return tuple(self._aligned(frame, [next(found) for _ in frame.faces], cutter) for frame in around.batch)
 
-    def _aligned(self, frame: Frame, marks: Sequence[Landmarks | None]) -> Frame:
-        placed = [self._placed(face, m) for face, m in zip(frame.faces, marks, strict=True) if m is not None]
-        faces = [face for face in placed if not self._outside(frame, face)]
+    def _aligned(self, frame: Frame, marks: Sequence[tuple[int, Landmarks | None]], cutter: PlateCutter) -> Frame:
+        placed = [(i, self._placed(face, m)) for face, (i, m) in zip(frame.faces, marks, strict=True) if m is not None]
+        faces = {i: face for i, face in placed if not self._outside(frame, face)}
         if len(faces) < len(frame.faces):
             frame = frame.noted(f"{len(frame.faces) - len(faces)} of {len(frame.faces)} detections show no face")
-        frame = cast(frame.with_faces(faces), self.shot.roles)
+        frame = cast(frame.with_faces([*faces.values()]), self.shot.roles)
         self._refuse_missing(frame)
-        return frame.with_faces([self._cropped(frame, face) for face in frame.faces])
+        return frame.with_faces([self._cropped(face, i, cutter) for i, face in zip(faces, frame.faces, strict=True)])
 
     def _refuse_missing(self, frame: Frame) -> None:
         missing = {role.identity for role in self.shot.roles} - {face.identity for face in frame.faces}
@@ -83,11 +83,11 @@ class AlignerDriver(Driver):
         size = self.shot.view.upright_size(frame.plate)
         return lies_outside(given(face.plate_to_crop), face.crop_size, *size)
 
-    def _cropped(self, frame: Frame, face: Face) -> Face:
+    def _cropped(self, face: Face, index: int, cutter: PlateCutter) -> Face:
         spec = self.shot.crops.get(face.identity or "")
         if spec is not None:
             matrix = spec.plate_to_crop(given(face.landmarks).five())
             face = replace(face, plate_to_crop=matrix, crop_size=spec.size_px)
         if self.shot.roles and face.identity is None:
             return face  # nobody will look at its pixels
-        return replace(face, crop=cut_crop(frame.plate, self.shot.view, given(face.plate_to_crop), face.crop_size))
+        return replace(face, crop=cutter.cut(index, given(face.plate_to_crop), face.crop_size))

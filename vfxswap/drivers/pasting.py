@@ -30,7 +30,8 @@ class BlendDriver(Driver):
         changed = False
         for face in sorted(ready, key=lambda face: face.size_px):
             patch = (given(face.swapped), given(face.matte))
-            changed |= paste(picture, self.shot.view, given(face.plate_to_crop), patch, self._joined)
+            matrix = given(face.plate_to_crop)
+            changed |= paste(picture, self.shot.view, matrix, patch, self._joined, pointwise=self.stage.pointwise)
         return replace(frame, result=picture) if changed else frame.noted("the matte is empty: nothing was put in")
 
     def _joined(self, patch: Tensor, plate: Tensor, matte: Tensor) -> Tensor:

@@ -108,15 +108,16 @@ class FaceMesh(Aligner[FaceMeshOptions]):
             crops = cut(range(len(squares)), squares, INPUT_PX)
             meshes = [mapped(inverted(s), self._mesh(crop)) for s, crop in zip(squares, crops, strict=True)]
             squares = [square_around(mesh, self.options.roi_scale) for mesh in meshes]
-        pieces = cut(range(len(squares)), [composed(_SQUARE_TO_PIECE, s) for s in squares], _PIECE_PX)
-        looks = [self._looks(piece) for piece in pieces]
         return [
-            self._agreed(np.stack([mapped(inverted(s), points) for points in look]))
-            for s, look in zip(squares, looks, strict=True)
+            self._agreed(np.stack([mapped(inverted(s), points) for points in self._looks(i, s, cut)]))
+            for i, s in enumerate(squares)
         ]
 
-    def _looks(self, piece: Tensor) -> list[Points]:
-        """The points, in the network's square, that slightly different squares cut from one piece give."""
+    def _looks(self, index: int, square: Affine, cut: Cutter) -> list[Points]:
+        """The points, in a face's square, that slightly different squares cut from one piece give."""
+        if self.options.average == 1:
+            return [self._mesh(cut([index], [square], INPUT_PX)[0])]
+        piece = cut([index], [composed(_SQUARE_TO_PIECE, square)], _PIECE_PX)[0]
         found = []
         for offset in offsets(self.options.average):
             piece_to_look = composed(offset, inverted(_SQUARE_TO_PIECE))

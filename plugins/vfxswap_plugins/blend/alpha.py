@@ -16,6 +16,7 @@ class Alpha(Blend[AlphaOptions]):
     """`plate + matte (patch - plate)`."""
 
     Options = AlphaOptions
+    pointwise = True
 
     def blend(self, patch: Tensor, plate: Tensor, matte: Tensor) -> Tensor:
         """Gives `(1, 3, H, W)`; exactly the plate where the matte is 0."""

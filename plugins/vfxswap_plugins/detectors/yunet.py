@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import pad
 
 from vfxswap.errors import ShapeError
 from vfxswap.frame import Detection
@@ -90,7 +89,7 @@ class YuNet(Detector[YuNetOptions]):
         height, width = image.shape[1:]
         looks = []
         for degrees in sorted(set(self.options.rotations)):
-            turned = torch.rot90(image, k=-(degrees // 90), dims=(1, 2))
+            turned = image if degrees == 0 else torch.rot90(image, k=-(degrees // 90), dims=(1, 2))
             looks.append(turned_back(self._look(turned), degrees, width, height))
         faces = suppressed(np.concatenate(looks), self.options.nms_iou)
         tall = faces[:, 4] - faces[:, 2] >= self.options.min_size_percent / 100 * height
@@ -99,8 +98,11 @@ class YuNet(Detector[YuNetOptions]):
     def _look(self, image: Tensor) -> Candidates:
         """The candidates of one upright `(3, H, W)` picture."""
         height, width = image.shape[1:]
-        bgr = torch.nan_to_num(image).flip(0).clamp(0, 1) * 255.0
-        bgr = pad(bgr, (0, -width % STRIDES[-1], 0, -height % STRIDES[-1]))[None]
+        side = STRIDES[-1]
+        bgr = image.new_zeros((1, 3, height + -height % side, width + -width % side))
+        for channel, plane in zip(bgr[0, :, :height, :width], image.flip(0), strict=True):
+            torch.mul(plane, 255.0, out=channel)
+        bgr.nan_to_num_().clamp_(0, 255)
         names = [output.name for output in self._session.get_outputs()]
         outputs = self._session.run(names, {self._session.get_inputs()[0].name: bgr.cpu().numpy()})
         return decoded(dict(zip(names, outputs, strict=True)), bgr.shape[3], self.options.score)
