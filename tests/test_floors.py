@@ -38,6 +38,7 @@ FLOORS: dict[int, set[str]] = {
         "record",
         "render",
         "testing",
+        "workers",
     },
     5: {"cli"},
 }

@@ -6,10 +6,8 @@ not grow with the shot. Nothing here is global: `run` may be called again, or fr
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +26,7 @@ from vfxswap.models import ModelStore
 from vfxswap.pipeline import Pipeline, load
 from vfxswap.record import described
 from vfxswap.report import FrameRecord, Progress, Report, finished_run, report_path
+from vfxswap.workers import cores, worker_pool
 
 _DECODED_FRAMES = 12
 """Frames decoded ahead of the stages."""
@@ -103,11 +102,11 @@ def render(
     _make_folder(plan.delivery_path.parent)
     report = Report(run=described(plan, host))
     device = torch.device(plan.device)
-    count = workers or (_cores() if device.type == "cpu" else 2)
+    count = workers or (cores() if device.type == "cpu" else 2)
     host.notify("vfxswap_shot_started", pipeline=str(plan.path), first=plan.frames[0], last=plan.frames[-1])
     start = time.perf_counter()
     try:
-        with _pool(count) as pool:
+        with worker_pool(count) as pool:
             shop = Workshop(plan=plan, host=host, device=device, pool=pool, ahead=count + 1)
             try:
                 _Render(shop, report, progress).go()
@@ -144,25 +143,6 @@ def _make_folder(folder: Path) -> None:
             f"cannot make the folder {folder} of the delivery: {error.strerror or error}; deliver elsewhere",
             path=folder,
         ) from error
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads for the stages, each with one thread inside torch.
-
-    Several one-thread workers are faster than one worker of several threads, and their sums do not depend on how many
-    cores a machine has.
-    """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="stages", initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Render:

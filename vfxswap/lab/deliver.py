@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from vfxswap.color import SPACES, ColorTags, PixelLayout, Range
+from vfxswap.conveyor import parallel
 from vfxswap.errors import MediaError
 from vfxswap.frame import Detection, Frame, Picture
 from vfxswap.geometry import Box
@@ -35,6 +36,7 @@ from vfxswap.lab.stills import write_identity, write_png
 from vfxswap.media import PlateInfo, Writer
 from vfxswap.ops.ycbcr import add_rgb_delta
 from vfxswap.trackfile import write_tracks
+from vfxswap.workers import cores, worker_pool
 
 LayoutName = Literal["yuv420p", "yuv422p10le", "yuv444p10le"]
 
@@ -111,10 +113,10 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
     info = _info(folder, spec, (width, height), layout, len(chosen))
     tracks: dict[int, Sequence[Detection]] = {}
     with ExitStack() as files:
+        pool = files.enter_context(worker_pool(cores()))
         plates = files.enter_context(_Movie(folder / plate, info))
         truths = files.enter_context(_Movie(_truth_path(folder / plate), info))
-        for place, number in enumerate(chosen, 1):
-            frame = stage.frame(number)
+        for place, frame in enumerate(parallel(pool, stage.frame, iter(chosen), ahead=cores() + 1), 1):
             plates.write(place, frame.plate)
             truths.write(place, frame.truth)
             tracks[place] = detections(frame)

@@ -30,6 +30,7 @@ from vfxswap.report import Progress, Report
 
 SIZE = (640, 360)
 """Width and height of the demo's shot in pixels."""
+_STILL_PX = 400
 _SHEET_ROWS = 4
 
 Tell = Callable[[str, int, int], None]
@@ -83,6 +84,7 @@ def demo(out: Path, host: Host, *, tell: Tell, frames: Sequence[int] | None = No
         width=width,
         height=height,
         frames=frames,
+        still_px=_STILL_PX,
         progress=lambda done, total: tell("render plate and truth", done, total),
     )
     pipeline = example_pipeline("demo.toml")

@@ -6,6 +6,7 @@ A performer of the lab is nobody, so consent is a formality; the record is there
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vfxswap.conveyor import parallel
 from vfxswap.errors import MediaError
 from vfxswap.frame import Detection
 from vfxswap.geometry import Pose
@@ -25,8 +27,9 @@ from vfxswap.lab.light import RIGS
 from vfxswap.lab.looks import Looks
 from vfxswap.lab.performer import Detail, Stance, make_performer
 from vfxswap.lab.render import Instant, draw, light_scene
-from vfxswap.lab.scene import make_scene
+from vfxswap.lab.scene import Scene, make_scene
 from vfxswap.trackfile import sidecar, write_tracks
+from vfxswap.workers import cores, worker_pool
 
 STILLS: tuple[Stance, ...] = (
     Stance(),
@@ -42,6 +45,8 @@ STILLS: tuple[Stance, ...] = (
     Stance(expression=Expression(blink_left=1.0, blink_right=1.0)),
 )
 """Poses and expressions of an identity's stills, the neutral one first."""
+
+_SAMPLES = 5
 
 _IDENTITY = """\
 name = "{title}"
@@ -91,15 +96,24 @@ def rendered(looks: Looks, *, size: int) -> Iterator[tuple[Tensor, FaceTruth]]:
     with torch.inference_mode():
         performer = make_performer(looks, Detail.for_scale(camera.px_per_cm(size)))
         scene = make_scene([performer], [], swapped=[True])
-        room = torch.full((3, round(size * 1.2), round(size * 1.2)), 0.18)
-        for stance in STILLS:
-            instant = Instant((stance,), (0.0, 0.0, 0.0), RIGS["overcast"])
-            view = View(camera, size, size)
-            light = light_scene(scene, instant, view.position, shadows=True)
-            pictures = [draw(scene, instant, View(camera, size, size, jitter(k)), light, room).image for k in range(5)]
-            picture = torch.stack(pictures).mean(0)
-            sharp = draw(scene, instant, view, light, room)
-            yield picture.permute(2, 0, 1), face_truth(0, performer, stance, view, sharp.depth)
+    view = View(camera, size, size)
+
+    def still(stance: Stance) -> tuple[Tensor, FaceTruth]:
+        with torch.inference_mode():
+            picture, depth = _drawn(scene, stance, view)
+            return picture, face_truth(0, performer, stance, view, depth)
+
+    with worker_pool(cores()) as pool:
+        yield from parallel(pool, still, iter(STILLS), ahead=cores() + 1)
+
+
+def _drawn(scene: Scene, stance: Stance, view: View) -> tuple[Tensor, Tensor]:
+    """`(3, H, W)` a still, and `(H, W)` its depth."""
+    instant = Instant((stance,), (0.0, 0.0, 0.0), RIGS["overcast"])
+    room = torch.full((3, round(view.height * 1.2), round(view.width * 1.2)), 0.18)
+    light = light_scene(scene, instant, view.position, shadows=True)
+    pictures = [draw(scene, instant, replace(view, offset=jitter(k)), light, room).image for k in range(_SAMPLES)]
+    return torch.stack(pictures).mean(0).permute(2, 0, 1), draw(scene, instant, view, light, room).depth
 
 
 def write_png(path: Path, picture: Tensor, *, bits: int = 8) -> None:
