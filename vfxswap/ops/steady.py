@@ -19,6 +19,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
@@ -148,7 +149,8 @@ def _neighbour(pair: _Pair, in_time: float, quality: FlowQuality) -> _Neighbour:
     wanted = pair.wanted
     here, other = pair.luma
     there, back = (luma_flow(*two, quality=quality).to(wanted.device) for two in ((here, other), (other, here)))
-    seen, face, shown = (warp_by_flow(image, there) for image in (pair.plate, pair.swapped, pair.matte))
+    layers = warp_by_flow(torch.cat([pair.plate, pair.swapped, pair.matte]), there)
+    seen, face, shown = layers[:3], layers[3:6], layers[6:]
     weight = flow_confidence(there, back) * shown
     # first one gain for all, which an occluder cannot bend; then, of what agrees, one that varies slowly
     weight = weight * _sameness(wanted, seen * _overall_light(wanted, seen, weight))
@@ -298,9 +300,15 @@ def _detail(swapped: Tensor, center: int, others: list[int], neighbours: list[_N
 
 def _shrunk(stack: Tensor) -> Tensor:
     """At most `WORK_SIDE_PX` a side."""
-    if stack.shape[-1] <= WORK_SIDE_PX:
+    side = WORK_SIDE_PX
+    if stack.shape[-1] <= side:
         return stack
-    return F.interpolate(stack, size=[WORK_SIDE_PX, WORK_SIDE_PX], mode="area")
+    if stack.device.type != "cpu":
+        return F.interpolate(stack, size=[side, side], mode="area")
+    result = stack.new_empty((*stack.shape[:-2], side, side))  # OpenCV takes a tenth of the time
+    for plane, small in zip(stack.flatten(0, -3).numpy(), result.flatten(0, -3).numpy(), strict=True):
+        cv2.resize(np.ascontiguousarray(plane), (side, side), dst=small, interpolation=cv2.INTER_AREA)
+    return result
 
 
 def _cells(image: Tensor, count: int) -> Tensor:
@@ -314,5 +322,9 @@ def _overall(image: Tensor) -> float:
 
 
 def _enlarged(field: Tensor, side: int) -> Tensor:
-    """A coarse field at full size, smooth."""
-    return F.interpolate(field.unsqueeze(0), size=[side, side], mode="bicubic", align_corners=False)[0]
+    """A coarse field at full size, smooth: bicubic, row by row and column by column, a tenth of the work of both."""
+    count = field.shape[-1]
+    rows = torch.eye(count, dtype=field.dtype, device=field.device)[None, None]
+    weights = F.interpolate(rows, size=[side, count], mode="bicubic", align_corners=False)[0, 0]
+    result: Tensor = weights @ field @ weights.T
+    return result

@@ -49,12 +49,13 @@ class FlowDeflicker(Deflicker[FlowDeflickerOptions]):
         radius = settings.radius_frames
         now = window.frames[window.center]
         near = [index for index, frame in enumerate(window.frames) if abs(frame - now) <= radius]
+        some = slice(near[0], near[-1] + 1)
         return steadied(
-            window.swapped[near],
-            window.plate[near],
-            window.mattes[near],
-            center=near.index(window.center),
-            times=tuple(window.frames[index] for index in near),
+            window.swapped[some],
+            window.plate[some],
+            window.mattes[some],
+            center=window.center - near[0],
+            times=window.frames[some],
             settings=SteadySettings(
                 strength=settings.strength,
                 jitter=settings.jitter,
