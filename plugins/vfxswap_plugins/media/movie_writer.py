@@ -152,7 +152,9 @@ class MovieWriter(Writer):
         source = self._source()
         base = picture_stream(source, self._like.path).time_base if source is not None else None
         self._clock = DeliveryClock(self._like, self._first, base)
-        options = _quicktime_options(self._clock) if self._plan.container in {"mov", "mp4"} else {}
+        # No random identifier (Matroska) and no version of a library: the same run writes the same bytes.
+        options = {"fflags": "+bitexact"}
+        options |= _quicktime_options(self._clock) if self._plan.container in {"mov", "mp4"} else {}
         target = av.open(str(self._pending.temporary), "w", format=self._plan.container, options=options)
         self._target: OutputContainer = self._files.enter_context(target)
         notes = {key: value for key, value in self._like.metadata.items() if key not in _PLATE_NOTES}
