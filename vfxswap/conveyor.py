@@ -78,6 +78,8 @@ class ReadAhead(Generic[T]):
 def parallel(pool: Executor, work: Callable[[T], R], items: Iterator[T], *, ahead: int) -> Iterator[R]:
     """Maps items on a pool, at most `ahead` at once, results in order.
 
+    An error of the items is raised at its place: after the results of what came before it.
+
     Args:
         pool: Runs `work`; may serve several such maps in a chain, since no task waits for another.
         work: A pure function.
@@ -85,8 +87,16 @@ def parallel(pool: Executor, work: Callable[[T], R], items: Iterator[T], *, ahea
         ahead: How many items may be in the pool.
     """
     pending: deque[Future[R]] = deque()
+    failure: Exception | None = None
     try:
-        for item in items:
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                break
+            except Exception as error:  # noqa: BLE001 - raised below
+                failure = error
+                break
             pending.append(pool.submit(work, item))
             if len(pending) >= ahead:
                 yield pending.popleft().result()
@@ -95,6 +105,8 @@ def parallel(pool: Executor, work: Callable[[T], R], items: Iterator[T], *, ahea
     finally:
         for future in pending:
             future.cancel()
+    if failure is not None:
+        raise failure
 
 
 class Sink(Generic[T]):

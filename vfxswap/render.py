@@ -26,6 +26,7 @@ from vfxswap.models import ModelStore
 from vfxswap.pipeline import Pipeline, load
 from vfxswap.record import described
 from vfxswap.report import FrameRecord, Progress, Report, finished_run, report_path
+from vfxswap.stage import Span
 from vfxswap.workers import cores, worker_pool
 
 _DECODED_FRAMES = 12
@@ -188,14 +189,14 @@ class _Render:
     def _frames(self, reader: Reader, stations: Sequence[Station]) -> Generator[Frame]:
         """The asked-for frames, finished, in order."""
         plan, shop = self._plan, self._shop
-        wanted = frozenset(plan.frames)
-        for first, last in spans_to_compute(plan.frames, plan.plate.first, plan.plate.last, reach(stations)):
+        wanted, span = frozenset(plan.frames), reach(stations)
+        for first, last in spans_to_compute(plan.frames, plan.plate.first, plan.plate.last, span):
             with ReadAhead(self._decoded(reader, first, last), depth=_DECODED_FRAMES, name="decode") as decoded:
                 batches = Batches(decoded)
                 line = carry(batches, stations, wanted=wanted, pool=shop.pool, ahead=shop.ahead, meter=shop.meter)
                 for batch in line:
                     yield from (frame for frame in batch if frame.number in wanted)
-            if batches.broken is not None:
+            if batches.broken is not None and _matters(batches.broken, max(n for n in wanted if n <= last), span):
                 raise batches.broken
 
     def _decoded(self, reader: Reader, first: int, last: int) -> Iterator[Frame]:
@@ -237,6 +238,11 @@ class _Render:
         fps = (done - 1) / (now - self._started) if done > 1 else 0.0
         eta = (total - done) / fps if fps else 0.0
         self._progress(Progress(done, total, self._report.frames[-1].frame, fps, eta))
+
+
+def _matters(broken: TruncatedPlate, last: int, span: Span) -> bool:
+    """Whether a break of the plate is within what the last asked-for frame depends on, and not in the batch's rest."""
+    return broken.frame is None or broken.frame <= last + span.ahead
 
 
 def _record(frame: Frame) -> FrameRecord:

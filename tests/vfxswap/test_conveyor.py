@@ -77,6 +77,15 @@ def test_parallel_gives_results_in_order_with_at_most_so_many_in_work() -> None:
     assert most <= 2
 
 
+def test_parallel_gives_what_came_before_an_error_of_the_items() -> None:
+    found: list[int] = []
+    with ThreadPoolExecutor(2) as pool:
+        chain = parallel(pool, lambda i: i * 2, parallel(pool, lambda i: i * 2, _failing_after(5), ahead=3), ahead=3)
+        with pytest.raises(_BoomError):
+            found.extend(chain)
+    assert found == [0, 4, 8, 12, 16]
+
+
 def test_parallel_chains_share_a_pool_of_one_thread_without_a_deadlock() -> None:
     with ThreadPoolExecutor(1) as pool:
         first = parallel(pool, lambda i: i + 1, iter(range(20)), ahead=3)
