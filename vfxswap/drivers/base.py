@@ -111,7 +111,8 @@ def checked(tensor: Tensor, what: str, shape: tuple[int, ...]) -> Tensor:
         ShapeError: It has not.
     """
     if tuple(tensor.shape) != shape or tensor.dtype is not torch.float32:
-        raise ShapeError(what, expected=f"{shape} float32", actual=f"{tuple(tensor.shape)} {tensor.dtype}")
+        actual = f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+        raise ShapeError(what, expected=f"{shape} float32", actual=actual)
     # one pass without memory of its own: a sum is finite only if all of its terms are
     if not math.isfinite(tensor.sum().item()) and not bool(torch.isfinite(tensor).all()):
         raise ShapeError(what, expected="finite", actual="NaN or infinity in it")
