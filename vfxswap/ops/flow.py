@@ -115,8 +115,10 @@ def warp_by_flow(image: Tensor, flow: Tensor, *, mode: Literal["bilinear", "bicu
     height, width = image.shape[-2:]
     x = torch.arange(width, dtype=flow.dtype, device=flow.device) + 0.5
     y = (torch.arange(height, dtype=flow.dtype, device=flow.device) + 0.5).unsqueeze(1)
-    grid = torch.stack([(x + flow[:, 0]) * (2 / width) - 1, (y + flow[:, 1]) * (2 / height) - 1], dim=-1)
-    return F.grid_sample(image, grid.to(image.dtype), mode=mode, padding_mode="border", align_corners=False)
+    # a plane for each coordinate: on a CPU made and sampled by in less time than pairs
+    grid = torch.stack([(x + flow[:, 0]) * (2 / width) - 1, (y + flow[:, 1]) * (2 / height) - 1], dim=1)
+    grid = grid.to(image.dtype).permute(0, 2, 3, 1)
+    return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
 def flow_confidence(forward: Tensor, backward: Tensor) -> Tensor:

@@ -258,7 +258,14 @@ def _blocks_touched(mask: Tensor, layout: PixelLayout, box: Box, spot: Box) -> T
     whole = mask.new_zeros((spot.height << down, spot.width << across))
     y, x = box.y0 - (spot.y0 << down), box.x0 - (spot.x0 << across)
     whole[y : y + box.height, x : x + box.width] = mask
-    return whole.view(spot.height, 1 << down, spot.width, 1 << across).any(dim=3).any(dim=1)
+    # `any` over views of blocks takes ten times as long on a CPU
+    rows = whole[:: 1 << down]
+    for start in range(1, 1 << down):
+        rows = rows | whole[start :: 1 << down]
+    blocks = rows[:, :: 1 << across]
+    for start in range(1, 1 << across):
+        blocks = blocks | rows[:, start :: 1 << across]
+    return blocks
 
 
 def _check_sizes(box: Box, delta: Tensor, touched: Tensor) -> None:
