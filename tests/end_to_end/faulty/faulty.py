@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 import torch
@@ -30,10 +31,28 @@ class Trips(Stage[TripsOptions]):
         return window.frame
 
 
+class LingersOptions(StageOptions):
+    """Settings of `lingers`."""
+
+    seconds: float = Field(description="How long it takes for the second frame.")
+
+
+class Lingers(Stage[LingersOptions]):
+    """Takes its time, so that there is time to interrupt it."""
+
+    Options = LingersOptions
+
+    def process(self, window: Window) -> Frame:
+        """Gives the frame as it is."""
+        if window.frame.number == 2:
+            time.sleep(self.options.seconds)
+        return window.frame
+
+
 class MisfitsOptions(MatteOptions):
     """Settings of `misfits`."""
 
-    kind: Literal["shape", "nan", "raise"] = Field("shape", description="What is wrong.")
+    kind: Literal["shape", "nan"] = Field("shape", description="What is wrong.")
 
 
 class Misfits(Matte[MisfitsOptions]):
@@ -60,5 +79,6 @@ def vfxswap_stages() -> list[StageOffer]:
     """Its stages."""
     return [
         StageOffer("trips", "stage", ":Trips", "fails at one frame"),
+        StageOffer("lingers", "stage", ":Lingers", "takes its time"),
         StageOffer("misfits", "matte", ":Misfits", "mattes of a wrong form"),
     ]
