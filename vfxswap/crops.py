@@ -77,11 +77,25 @@ def cut_crop(picture: Picture, view: View, plate_to_crop: Affine, size_px: int) 
 
 def _read(picture: Picture, view: View, box: Box) -> Tensor:
     """`(3, h, w)` float32 R'G'B' of a box of the stored picture, in the face space."""
-    rgb = torch.empty((3, box.height, box.width), device=view.device)
-    for strip in _strips(box, picture, view):
-        part = ycbcr.to_rgb(picture.planes, picture.layout, view.tags, strip, device=view.device)
-        rgb[:, _rows(strip, box)] = transfer.to_face(part, view.tags)
-    return rgb
+
+    def read(part: Box) -> Tensor:
+        rgb = ycbcr.to_rgb(picture.planes, picture.layout, view.tags, part, device=view.device)
+        return transfer.to_face(rgb, view.tags)
+
+    return _by_strips(box, picture, view, read)
+
+
+def _by_strips(box: Box, picture: Picture, view: View, work: Callable[[Box], Tensor]) -> Tensor:
+    """`(C, h, w)` of a box, made of what `work` makes of its strips."""
+    strips = list(_strips(box, picture, view))
+    first = work(strips[0])
+    if len(strips) == 1:
+        return first
+    whole = first.new_empty((first.shape[0], box.height, box.width))
+    whole[:, : strips[0].height] = first
+    for strip in strips[1:]:
+        whole[:, _rows(strip, box)] = work(strip)
+    return whole
 
 
 def _read_small(picture: Picture, view: View, box: Box, factor: int) -> tuple[Tensor, tuple[int, int]] | None:
@@ -190,13 +204,12 @@ def _uncut(
     patch: tuple[Tensor, Tensor], stored_to_crop: Affine, box: Box, picture: Picture, view: View
 ) -> tuple[Tensor, Tensor]:
     """The swapped face and its matte on the box's pixels."""
-    swapped, matte = patch
-    layer = torch.empty((swapped.shape[0], box.height, box.width), device=view.device)
-    mask = torch.empty((1, box.height, box.width), device=view.device)
-    for strip in _strips(box, picture, view):
-        rows = _rows(strip, box)
-        layer[:, rows], mask[:, rows] = warp.uncut_face(swapped, matte, stored_to_crop, strip)
-    return layer, mask
+
+    def resampled(part: Box) -> Tensor:
+        return torch.cat(warp.uncut_face(*patch, stored_to_crop, part))
+
+    layers = _by_strips(box, picture, view, resampled)
+    return layers[:-1], layers[-1:]
 
 
 class PlateCutter(Cutter):
