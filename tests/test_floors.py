@@ -37,13 +37,14 @@ FLOORS: dict[int, set[str]] = {
         "portraits",
         "record",
         "render",
+        "score",
         "testing",
         "workers",
     },
     5: {"cli"},
 }
 """The floor of every module and package of `vfxswap`."""
-WINGS = {"lab", "testing"}
+WINGS = {"lab", "score", "testing"}
 """What only the command line and itself may import."""
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 PLUGIN_FLOOR = 2
@@ -54,7 +55,7 @@ PLACES: dict[str, set[str]] = {
     "OpenImageIO": {"plugins"},
     "OpenEXR": {"plugins"},
     "onnxruntime": {"plugins"},
-    "kornia": {"plugins", "ops", "lab"},
+    "kornia": {"plugins", "ops", "lab", "score"},
     "cv2": {"plugins", "ops", "lab", "testing"},
     "pluggy": {"hookspecs", "offers"},
     "typer": {"cli", "lab"},

@@ -209,6 +209,43 @@ def demo(
 
 
 @app.command()
+def score(  # noqa: PLR0913, PLR0917 - one for each word of the command line
+    context: typer.Context,
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="The movie or sequence.", show_default=False)],
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR|MOVIE", help="What a perfect swap would be: a folder of `lab shot`, or a movie."),
+    ] = None,
+    plate: Annotated[Path | None, typer.Option(metavar="PLATE", help="The original; by default the folder's.")] = None,
+    matte: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|MOVIE", help="What is replaced; by default the folder's, else what differs from the plate."
+        ),
+    ] = None,
+    tracks: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Landmarks of the result, to hold against the true ones.")
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option(metavar="RANGE", help="Frames of the truth that the result shows, if not all.")
+    ] = None,
+    color_space: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of movies without colour tags, as bt709.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a result against the truth, its plate, or both.
+
+    Likeness inside the matte and around it, seams, sharpness, grain, flicker, lag; each frame and the shot.
+    """
+    from vfxswap.cli.scores import Judged
+    from vfxswap.cli.scores import score as scored
+
+    asked = Judged(result, truth, plate, matte, tracks, frames, color_space)
+    scored(asked, context.obj.host(), as_json=as_json)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     say(f"vfxswap {__version__}")
