@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+# Tests run in several processes already; threads of torch and OpenCV on top would only wait for one another.
+for _variable in ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+    os.environ.setdefault(_variable, "1")
+
 REPO = Path(__file__).resolve().parent.parent
 
 
