@@ -56,7 +56,7 @@ PLACES: dict[str, set[str]] = {
     "OpenEXR": {"plugins"},
     "onnxruntime": {"plugins"},
     "kornia": {"plugins", "ops", "lab", "score"},
-    "cv2": {"plugins", "ops", "lab", "testing"},
+    "cv2": {"plugins", "ops", "lab", "testing", "workers"},
     "pluggy": {"hookspecs", "offers"},
     "typer": {"cli", "lab"},
     "rich": {"cli"},
