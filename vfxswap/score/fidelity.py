@@ -39,21 +39,22 @@ def decibels(error: float) -> float:
     return -10 * math.log10(max(error, 10 ** (-CEILING_DB / 10)))
 
 
-def structure(result: Tensor, truth: Tensor, weight: Tensor) -> float:
-    """Structural similarity, -1..1; 1 is perfect.
+def structure_map(result: Tensor, truth: Tensor) -> Tensor:
+    """Structural similarity at each pixel and channel, -1..1; 1 is perfect.
 
     Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error visibility to structural
-    similarity", IEEE TIP 13(4), 2004, with its Gaussian window of 11 pixels, as kornia has it; the mean of the three
-    channels' maps under the weight.
+    similarity", IEEE TIP 13(4), 2004, with its Gaussian window of 11 pixels, as kornia has it.
 
     Args:
         result: `(3, h, w)` R'G'B' 0..1, at least 6 pixels a side.
         truth: `(3, h, w)`.
-        weight: `(h, w)`.
+
+    Returns:
+        `(3, h, w)` float64.
     """
     # In float64: the variances of nearly flat skin are differences of nearly equal numbers. No epsilon, so that equal
     # pictures have exactly 1; the formula's own constants keep the denominator from 0.
-    return mean(ssim(result.double()[None], truth.double()[None], _SSIM_WINDOW, eps=0.0)[0], weight)
+    return torch.as_tensor(ssim(result.double()[None], truth.double()[None], _SSIM_WINDOW, eps=0.0)[0])
 
 
 def gradient_deviation(result: Tensor, truth: Tensor, weight: Tensor) -> float:
@@ -95,9 +96,9 @@ def _gradient_similarity(first: Tensor, second: Tensor) -> Tensor:
     return ((2 - _MASKING) * product + _GRADIENT_FLOOR) / (squares - _MASKING * product + _GRADIENT_FLOOR)
 
 
-def color_error(result: Tensor, truth: Tensor, weight: Tensor) -> float:
-    """Mean CIEDE2000 of the pixels of two pictures `(3, h, w)` under a weight; 0 is perfect, 1 just visible."""
-    return mean(ciede2000(lab(result), lab(truth)), weight)
+def color_map(result: Tensor, truth: Tensor) -> Tensor:
+    """`(h, w)` CIEDE2000 of each pixel of two pictures `(3, h, w)`; 0 is perfect, 1 just visible."""
+    return ciede2000(lab(result), lab(truth))
 
 
 def tone_error(result: Tensor, truth: Tensor, weight: Tensor, *, size_px: float) -> float:

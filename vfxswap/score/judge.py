@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from torch import Tensor
 
 from vfxswap.score import fidelity, temporal, texture
-from vfxswap.score.region import Region
+from vfxswap.score.region import Region, dilated, mean
 
 _CODES = 255.0
 _DIFFERS = 2 / 255
@@ -38,18 +37,14 @@ def replaced(result: Tensor, plate: Tensor) -> Tensor:
 
     Opened, so that noise of a codec is no face, and closed, so that a face is whole.
     """
-    differs = ((result - plate).abs().amax(dim=0) > _DIFFERS).float()[None]
-    radius = max(1, round(_CLOSED * min(differs.shape[1:])))
-    opened = _dilated(_eroded(differs, 1), 1)
-    return _eroded(_dilated(opened, radius), radius)[0]
+    differs = ((result - plate).abs().amax(dim=0) > _DIFFERS).float()
+    radius = max(1, round(_CLOSED * min(differs.shape)))
+    opened = dilated(_eroded(differs, 1), 1)
+    return _eroded(dilated(opened, radius), radius)
 
 
-def _dilated(mask: Tensor, radius: int) -> Tensor:
-    return F.max_pool2d(mask, 2 * radius + 1, stride=1, padding=radius)
-
-
-def _eroded(mask: Tensor, radius: int) -> Tensor:
-    return 1 - _dilated(1 - mask, radius)
+def _eroded(mask: Tensor, radius_px: int) -> Tensor:
+    return 1 - dilated(1 - mask, radius_px)
 
 
 def frame_scores(pictures: Pictures, region: Region) -> dict[str, float]:
@@ -58,11 +53,9 @@ def frame_scores(pictures: Pictures, region: Region) -> dict[str, float]:
     found: dict[str, float] = {}
     if pictures.truth is not None:
         truth = region.cut(pictures.truth)
-        found |= _likeness(result, truth, region.inside, "")
+        found |= _likeness(result, truth, {"": region.inside, "ring_": region.ring})
         found["tone_ciede2000"] = fidelity.tone_error(result, truth, region.inside, size_px=region.size_px)
         found |= _surface(result, truth, region, "")
-        if bool(region.ring.any()):
-            found |= _likeness(result, truth, region.ring, "ring_")
     if pictures.plate is not None:
         plate = region.cut(pictures.plate)
         found |= _surface(result, plate, region, "plate_")
@@ -72,13 +65,17 @@ def frame_scores(pictures: Pictures, region: Region) -> dict[str, float]:
     return found
 
 
-def _likeness(result: Tensor, truth: Tensor, weight: Tensor, prefix: str) -> dict[str, float]:
-    return {
-        f"{prefix}psnr_db": fidelity.decibels(fidelity.squared_error(result, truth, weight)),
-        f"{prefix}ssim": fidelity.structure(result, truth, weight),
-        f"{prefix}ms_gmsd": fidelity.gradient_deviation(result, truth, weight),
-        f"{prefix}ciede2000": fidelity.color_error(result, truth, weight),
-    }
+def _likeness(result: Tensor, truth: Tensor, weights: dict[str, Tensor]) -> dict[str, float]:
+    """Of each weight that has any, under its prefix; maps that serve all of them are made once."""
+    structure, color = fidelity.structure_map(result, truth), fidelity.color_map(result, truth)
+    found: dict[str, float] = {}
+    for prefix, weight in weights.items():
+        if bool(weight.any()):
+            found[f"{prefix}psnr_db"] = fidelity.decibels(fidelity.squared_error(result, truth, weight))
+            found[f"{prefix}ssim"] = mean(structure, weight)
+            found[f"{prefix}ms_gmsd"] = fidelity.gradient_deviation(result, truth, weight)
+            found[f"{prefix}ciede2000"] = mean(color, weight)
+    return found
 
 
 def _surface(result: Tensor, other: Tensor, region: Region, prefix: str) -> dict[str, float]:

@@ -72,7 +72,7 @@ def region_of(matte: Tensor, *others: Tensor) -> Region | None:
     x0, y0, x1, y1 = box
     inside = matte[y0:y1, x0:x1].clamp(0, 1)
     some = (inside > _LEAST).float()
-    near = F.max_pool2d(some[None], 2 * ring_px + 1, stride=1, padding=ring_px)[0]
+    near = dilated(some, ring_px)
     border_px = max(1.0, _BORDER * size_px)
     soft = blurred(inside[None], border_px)[0]
     return Region(box, inside, near * (1 - some), gradient(soft), border_px, size_px)
@@ -82,6 +82,13 @@ def _box(matte: Tensor, *, margin_px: int) -> Box:
     rows, columns = ((matte > _LEAST).any(dim=dim).nonzero().flatten() for dim in (1, 0))
     tight = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     return tight.grown(margin_px).clipped(matte.shape[1], matte.shape[0])
+
+
+def dilated(mask: Tensor, radius_px: int) -> Tensor:
+    """`(h, w)`: the largest value no farther than a radius along both axes."""
+    side = 2 * radius_px + 1
+    rows = F.max_pool2d(mask[None], (side, 1), stride=1, padding=(radius_px, 0))
+    return F.max_pool2d(rows, (1, side), stride=1, padding=(0, radius_px))[0]
 
 
 def blurred(picture: Tensor, sigma_px: float) -> Tensor:

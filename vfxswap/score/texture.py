@@ -80,12 +80,11 @@ def seam_step(result: Tensor, other: Tensor, across: Tensor, *, sigma_px: float)
         across: `(2, h, w)`, of `vfxswap.score.region.Region`.
         sigma_px: Standard deviation of the border's band, of the same.
     """
-    error = blurred((result - other).double(), sigma_px)
-    length = across.norm(dim=0).double()
-    # The length is once the weight, and once turns the gradient of the matte into a direction.
-    slopes = torch.stack([(gradient(channel) * across).sum(dim=0) for channel in error])
-    along = blurred(slopes, _STRETCH * sigma_px) / blurred(length[None], _STRETCH * sigma_px).clamp_min(1e-12)
+    error = blurred(result - other, sigma_px)
+    length = across.norm(dim=0)
+    slopes = torch.stack([(gradient(channel) * across).sum(dim=0) for channel in error]) / length.clamp_min(1e-12)
+    along, share = toned(slopes, length, sigma_px=_STRETCH * sigma_px)
     # A blurred step's slope is a normal curve, h / (sigma sqrt(2 pi)) at its top, and so is the band: the average of
     # the one over the other, through a window k times as wide, is lower by sqrt(1 + k^2 / (1 + k^2)).
     lower = math.sqrt(1 + _STRETCH**2 / (1 + _STRETCH**2))
-    return math.sqrt(mean(along**2, length)) * lower * sigma_px * math.sqrt(2 * math.pi)
+    return math.sqrt(mean(along**2, share)) * lower * sigma_px * math.sqrt(2 * math.pi)

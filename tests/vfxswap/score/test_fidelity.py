@@ -13,17 +13,25 @@ from torch import Tensor
 
 from vfxswap.score.fidelity import (
     CEILING_DB,
-    color_error,
+    color_map,
     decibels,
     gradient_deviation,
     squared_error,
-    structure,
+    structure_map,
     tone_error,
 )
-from vfxswap.score.region import blurred
+from vfxswap.score.region import blurred, mean
 
 Textured = Callable[[int], Tensor]
 Score = Callable[[Tensor, Tensor, Tensor], float]
+
+
+def structure(result: Tensor, truth: Tensor, weight: Tensor) -> float:
+    return mean(structure_map(result, truth), weight)
+
+
+def color_error(result: Tensor, truth: Tensor, weight: Tensor) -> float:
+    return mean(color_map(result, truth), weight)
 
 
 def test_an_offset_has_its_known_psnr(textured: Textured, disc: Tensor) -> None:
