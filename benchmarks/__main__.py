@@ -33,12 +33,6 @@ BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
     "blend": blended,
 }
 _NEED_MODELS = {"plumbing", "full", "memory"}
-_HEAD = """# Speed
-
-Written by `make bench`. Times are medians of cases run in turn; processor time is that of all threads. Ratios travel,
-times do not. Compare runs by their ratios, and on a machine that others use at the same time look at the processor
-times: wall times then say what was left over.
-"""
 
 
 def main() -> int:
@@ -67,7 +61,7 @@ def _keep(name: str, text: str, lines: list[str]) -> None:
 
 def _page() -> str:
     """All sections that were measured; the machine is said once for those that were measured together."""
-    parts, said = [_HEAD], [""]
+    parts, said = [(HERE / "speed_head.md").read_text(encoding="utf-8")], [""]
     for name in BENCHMARKS:
         path = CACHE / f"{name}.json"
         if not path.is_file():
