@@ -224,6 +224,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["demo.toml", pytest.param("double.toml", marks=pytest.mark.footage)])
 def test_the_labs_performer_comes_nearer_to_the_truth(
     filmed: Path, host: Host, decoded: Decode, request: pytest.FixtureRequest, name: str
