@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,5 +69,10 @@ def _told(found: ShotScore) -> list[str]:
         rows.append((name, f"{value:.4g}", _BETTER[metric.best], f"{metric.perfect:g}", *at, metric.says))
     lines = [f"{found.result}, {len(found.frames)} frames", *columns(rows)]
     noted = [f"frame {frame.number}: {note}" for frame in found.frames for note in frame.notes]
-    lines += [f"not scored: {name}: {why}" for name, why in found.missing.items()]
+    reasons = dict.fromkeys(found.missing.values())
+    lines += [f"not scored, {why}: {', '.join(_with(why, found.missing))}" for why in reasons]
     return [*lines, *noted]
+
+
+def _with(why: str, missing: Mapping[str, str]) -> list[str]:
+    return [name for name, reason in missing.items() if reason == why]
