@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.slow
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "vfxswap", "plugins", "tests", "docs", "examples")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "vfxswap", "plugins", "pipelines", "tests", "docs", "examples")
 
 
 def checked(command: Sequence[str | Path], *, folder: Path, **environ: str) -> str:
@@ -72,10 +72,17 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "vfxswap_plugins",
         f"{'-'.join(wheel.name.split('-')[:2])}.dist-info",
     }
-    for needed in ("vfxswap/py.typed", "vfxswap_plugins/py.typed", "vfxswap_plugins/models.toml"):
-        assert needed in names
-    strange = {Path(name).suffix for name in names if ".dist-info/" not in name} - {".py", ".typed", ".toml"}
-    assert strange == set()
+    needed = (
+        "vfxswap/py.typed",
+        "vfxswap_plugins/py.typed",
+        "vfxswap_plugins/models.toml",
+        "vfxswap/pipelines/demo.toml",
+    )
+    assert set(needed) <= set(names)
+    strange = {
+        name for name in names if ".dist-info/" not in name and Path(name).suffix not in {".py", ".typed", ".toml"}
+    }
+    assert strange == {"vfxswap/pipelines/README.md"}
 
 
 def test_every_source_is_in_the_wheel(repo: Path, wheel: Path) -> None:
