@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ def _worked(
 
     def measured() -> tuple[Mapping[str, list[Cost]], Mapping[str, Tensor]]:
         with torch.inference_mode():
-            runs: dict[str, Work] = {name: (lambda stage=stage: work(stage, faces)) for name, stage in stages.items()}
+            runs: dict[str, Work] = {name: partial(work, stage, faces) for name, stage in stages.items()}
             return in_turn(runs, rounds=2 * rounds), {name: run() for name, run in runs.items()}
 
     with worker_pool(1) as pool:

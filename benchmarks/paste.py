@@ -105,9 +105,9 @@ def _opencv(picture: Picture, matrix: Affine, crop: Tensor) -> None:
     there = cv2.cvtColor(_stacked(luma, chroma, side), cv2.COLOR_YUV2RGB_I420)
     to_box = matrix.copy()
     to_box[:, 2] += matrix[:, :2] @ (x, y)
-    how = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP}
-    patch = cv2.warpAffine(swapped, to_box, (side, side), **how)
-    matte = cv2.warpAffine(np.ones((512, 512), np.float32), to_box, (side, side), **how)[..., None]
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    patch = cv2.warpAffine(swapped, to_box, (side, side), flags=how)
+    matte = cv2.warpAffine(np.ones((512, 512), np.float32), to_box, (side, side), flags=how)[..., None]
     mixed = (there + matte * (patch.astype(np.float32) - there)).astype(np.uint8)
     back = cv2.cvtColor(mixed, cv2.COLOR_RGB2YUV_I420)
     luma[:] = back[:side]

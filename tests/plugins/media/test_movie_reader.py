@@ -38,6 +38,8 @@ MOVIES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "ffv1-float": ("l.mkv", "ffv1", "gbrpf32le", {"options": {"level": "4", "strict": "experimental"}}),
     "vp8": ("m.webm", "libvpx", "yuv420p", {"options": {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "60k"}}),
     "vp9": ("n.webm", "libvpx-vp9", "yuv420p", {"options": {"auto-alt-ref": "1", "lag-in-frames": "16"}}),
+    "av1": ("u.mp4", "libsvtav1", "yuv420p", {"options": {"preset": "12", "g": "9"}, "size": (128, 64)}),
+    "av1-10": ("v.mkv", "libsvtav1", "yuv420p10le", {"options": {"preset": "12", "g": "9"}, "size": (128, 64)}),
     "mpeg1": ("o.mpg", "mpeg1video", "yuv420p", {"options": {"g": "9", "bf": "2"}}),
     "mpeg2": ("p.mpg", "mpeg2video", "yuv422p", {"options": {"g": "9"}}),
     "mjpeg": ("q.avi", "mjpeg", "yuvj420p", {}),
