@@ -13,8 +13,8 @@ from torch import Tensor
 
 from benchmarks.material import Material
 from benchmarks.measure import Cost, Table, in_turn
+from vfxswap.alignment import CropSpec
 from vfxswap.frame import FaceBatch
-from vfxswap.geometry import CropSpec
 from vfxswap.host import Host
 from vfxswap.ops import match
 from vfxswap.testing.material import face_batch, options_of, setting

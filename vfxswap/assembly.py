@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from vfxswap.alignment import CropSpec
 from vfxswap.casting import Role
 from vfxswap.chunks import Batches, spans_to_compute
 from vfxswap.crops import View
@@ -24,7 +25,7 @@ from vfxswap.drivers import Shot, Step, driver_for
 from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
 from vfxswap.errors import FrameFailed, PluginError, VfxswapError
 from vfxswap.frame import Frame
-from vfxswap.geometry import CropSpec, Landmarks
+from vfxswap.geometry import Landmarks
 from vfxswap.host import Host
 from vfxswap.identity import Identity
 from vfxswap.line import Meter, Station, carry, reach

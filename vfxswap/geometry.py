@@ -1,4 +1,4 @@
-"""Boxes, landmarks, similarities and face templates.
+"""Boxes, landmarks and similarities.
 
 Convention, for all of vfxswap: a point is `(x, y)` in pixels, x to the right, y down; the *centre* of the top-left
 pixel is `(0.5, 0.5)`, so a pixel `i` covers `[i, i + 1)` and a picture of width W spans `[0, W]`. A similarity is a 2x3
@@ -136,53 +136,6 @@ def mapped(matrix: Affine, points: Points) -> Points:
     if points.shape[1] == 3:
         result[:, 2] = points[:, 2] * scale_of(matrix)
     return result
-
-
-TemplateName = Literal[
-    "arcface_112_v1", "arcface_112_v2", "arcface_128", "ffhq_512", "mtcnn_512", "dfl_whole", "styleganex_384"
-]
-
-TEMPLATES: dict[TemplateName, Points] = {
-    "arcface_112_v1": np.array(
-        [(0.354732, 0.456589), (0.645268, 0.456589), (0.5, 0.611545), (0.379134, 0.776875), (0.620866, 0.776875)]
-    ),
-    "arcface_112_v2": np.array(
-        [(0.341916, 0.461574), (0.656534, 0.459834), (0.500225, 0.640505), (0.370976, 0.824692), (0.631517, 0.823251)]
-    ),
-    "arcface_128": np.array(
-        [(0.361677, 0.403877), (0.636967, 0.402355), (0.500197, 0.560442), (0.387104, 0.721605), (0.615077, 0.720345)]
-    ),
-    "ffhq_512": np.array(
-        [(0.376917, 0.468647), (0.622857, 0.469128), (0.501239, 0.613319), (0.393088, 0.725411), (0.611502, 0.724905)]
-    ),
-    "mtcnn_512": np.array(
-        [(0.365629, 0.467338), (0.633054, 0.465859), (0.500191, 0.619430), (0.390330, 0.775988), (0.611789, 0.774763)]
-    ),
-    "dfl_whole": np.array(
-        [(0.353423, 0.392857), (0.627976, 0.392857), (0.486607, 0.540179), (0.388393, 0.687500), (0.598214, 0.687500)]
-    ),
-    "styleganex_384": np.array(
-        [(0.423537, 0.522899), (0.577250, 0.523200), (0.501239, 0.613319), (0.433645, 0.683377), (0.570153, 0.683061)]
-    ),
-}
-"""Where the five points lie in a unit crop: eyes (image left, right), nose tip, mouth corners (image left, right)."""
-
-
-@dataclass(frozen=True, slots=True)
-class CropSpec:
-    """A square crop that a stage wants to be given."""
-
-    template: TemplateName = "ffhq_512"
-    """Where the five points of a face shall lie."""
-    size_px: int = 512
-    """Side of the crop."""
-    zoom: float = 1.0
-    """Above 1 shows less around the face, below 1 shows more; about the crop's centre."""
-
-    def plate_to_crop(self, five: Points) -> Affine:
-        """The similarity that puts a face's five points (`(5, 2)` plate pixels) onto the template."""
-        unit = (TEMPLATES[self.template] - 0.5) * self.zoom + 0.5
-        return umeyama(five, unit * self.size_px)
 
 
 Scheme = Literal["five", "ibug68", "mesh468"]

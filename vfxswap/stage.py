@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Na
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from vfxswap.alignment import CropSpec, TemplateName
 from vfxswap.frame import Batch, Detection, Face, FaceBatch, FaceWindow, Frame
-from vfxswap.geometry import Affine, CropSpec, Landmarks, TemplateName
+from vfxswap.geometry import Affine, Landmarks
 
 if TYPE_CHECKING:
     import torch
@@ -193,7 +194,9 @@ class Cutter(ABC):
 class AlignerOptions(StageOptions):
     """Settings of every aligner."""
 
-    template: TemplateName = Field("ffhq_512", description="Face template that the five points are laid onto.")
+    template: TemplateName = Field(
+        "ffhq_512", description="Face template that the landmarks are laid onto; dfl68_* need 68 points or more."
+    )
     crop_size: int = Field(512, ge=32, le=2048, description="Side of the crops that later stages see, in pixels.")
     zoom: float = Field(1.0, gt=0.2, le=3.0, description="Above 1 crops tighter around the face, below 1 wider.")
 

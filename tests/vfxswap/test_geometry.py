@@ -14,10 +14,8 @@ from vfxswap.errors import ShapeError
 from vfxswap.geometry import (
     REGIONS,
     SCHEME_SIZES,
-    TEMPLATES,
     Affine,
     Box,
-    CropSpec,
     Landmarks,
     Points,
     Region,
@@ -131,36 +129,6 @@ def test_a_depth_is_scaled_with_its_point_and_the_points_are_left_alone() -> Non
     got = mapped(similarity(2, 90, (10, 0)), points)
     assert np.allclose(got, [(6.0, 2.0, -6.0)])
     assert points.tolist() == [[1.0, 2.0, -3.0]]
-
-
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_is_a_face_in_the_middle_of_its_crop(name: str) -> None:
-    left, right, nose, mouth_left, mouth_right = TEMPLATES[name]  # type: ignore[index]
-    assert left[0] < nose[0] < right[0]
-    assert mouth_left[0] < nose[0] < mouth_right[0]
-    assert max(left[1], right[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
-    assert abs(nose[0] - 0.5) < 0.02
-
-
-def test_arcface_is_insightfaces_own_template() -> None:
-    """The 112 px points of insightface/utils/face_align.py."""
-    original = [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]
-    assert np.abs(TEMPLATES["arcface_112_v2"] * 112 - original).max() < 1e-4
-    assert np.abs(TEMPLATES["arcface_128"] * 128 - original - (8, 0)).max() < 1e-2
-
-
-def test_a_crop_puts_the_five_points_onto_its_template() -> None:
-    spec = CropSpec("arcface_112_v2", 112)
-    five = mapped(similarity(3, 20, (400, 300)), TEMPLATES["arcface_112_v2"] * 112)
-    assert np.allclose(mapped(spec.plate_to_crop(five), five), TEMPLATES["arcface_112_v2"] * 112)
-
-
-def test_zoom_works_about_the_crops_middle() -> None:
-    five = TEMPLATES["ffhq_512"] * 300 + (50, 60)
-    plain, near = CropSpec().plate_to_crop(five), CropSpec(zoom=2.0).plate_to_crop(five)
-    middle = mapped(inverted(plain), np.array([(256.0, 256.0)]))
-    assert np.allclose(mapped(near, middle), 256)
-    assert scale_of(near) == pytest.approx(2 * scale_of(plain))
 
 
 @pytest.mark.parametrize("scheme", ["ibug68", "mesh468"])

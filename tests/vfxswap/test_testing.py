@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from vfxswap.alignment import TEMPLATES, CropSpec
 from vfxswap.errors import ShapeError
-from vfxswap.geometry import SCHEME_SIZES, TEMPLATES, CropSpec
+from vfxswap.geometry import SCHEME_SIZES
 from vfxswap.stage import KINDS
 from vfxswap.testing import (
     CONTRACTS,

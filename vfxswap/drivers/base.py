@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vfxswap.alignment import CropSpec
 from vfxswap.casting import Role
 from vfxswap.crops import View
 from vfxswap.errors import ShapeError
 from vfxswap.frame import Batch, Frame
-from vfxswap.geometry import CropSpec
 from vfxswap.stage import Span, Stage
 
 

@@ -76,7 +76,7 @@ class AlignerDriver(Driver):
 
     def _placed(self, face: Face, marks: Landmarks) -> Face:
         options: AlignerOptions = self.stage.options
-        matrix = options.crop.plate_to_crop(marks.five())
+        matrix = options.crop.plate_to_crop(marks)
         return replace(face, landmarks=marks, plate_to_crop=matrix, crop_size=options.crop_size)
 
     def _outside(self, frame: Frame, face: Face) -> bool:
@@ -86,7 +86,7 @@ class AlignerDriver(Driver):
     def _cropped(self, face: Face, index: int, cutter: PlateCutter) -> Face:
         spec = self.shot.crops.get(face.identity or "")
         if spec is not None:
-            matrix = spec.plate_to_crop(given(face.landmarks).five())
+            matrix = spec.plate_to_crop(given(face.landmarks))
             face = replace(face, plate_to_crop=matrix, crop_size=spec.size_px)
         if self.shot.roles and face.identity is None:
             return face  # nobody will look at its pixels

@@ -14,21 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vfxswap.alignment import as_ibug68
 from vfxswap.geometry import REGIONS, Landmarks, Pose
 from vfxswap.lab.camera import View
 from vfxswap.lab.mesh468 import ADDRESSES
 from vfxswap.lab.performer import Performer, Stance
 from vfxswap.lab.template import EYE, MOUTH_HALF, MOUTH_Y, lower_lid, upper_lid
-
-IBUG68_FROM_MESH: tuple[int, ...] = (
-    *(127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356),
-    *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300),
-    *(168, 197, 5, 4, 75, 97, 2, 326, 305),
-    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
-    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),
-    *(78, 82, 13, 312, 308, 317, 14, 87),
-)
-"""For each of iBUG 300-W's 68 points the point of the mesh nearest to its definition; jaw points differ most."""
 
 _BEHIND_CM = 0.45
 """A point this much, and a pixel's own size, behind the surface that is seen counts as hidden."""
@@ -50,7 +41,7 @@ class FaceTruth:
     @property
     def ibug68(self) -> Landmarks:
         """The 68 points, with depth."""
-        return Landmarks(self.mesh.points[list(IBUG68_FROM_MESH)], "ibug68")
+        return as_ibug68(self.mesh)
 
     @property
     def five(self) -> Landmarks:

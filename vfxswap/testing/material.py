@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vfxswap.alignment import CropSpec
 from vfxswap.frame import Detection, FaceBatch, FaceWindow
-from vfxswap.geometry import Affine, CropSpec, Landmarks, Region
+from vfxswap.geometry import Affine, Landmarks, Region
 from vfxswap.identity import Consent, Identity, Portrait
 from vfxswap.models import ModelStore
 from vfxswap.ops import warp
@@ -159,7 +160,7 @@ def face_batch(count: int = 3, *, crop: CropSpec | None = None, first: int = 100
     spec = CropSpec(size_px=96) if crop is None else crop
     numbers = tuple(range(first, first + count))
     plates = [synthetic_plate(number) for number in numbers]
-    matrices = tuple(spec.plate_to_crop(plate.landmarks.five()) for plate in plates)
+    matrices = tuple(spec.plate_to_crop(plate.landmarks) for plate in plates)
     others = [
         replace(plate, image=synthetic_plate(n, person=1).image) for n, plate in zip(numbers, plates, strict=True)
     ]

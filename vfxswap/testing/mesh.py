@@ -10,7 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from vfxswap.geometry import REGIONS, SCHEME_SIZES, TEMPLATES, Affine, Landmarks, Points, Region, mapped
+from vfxswap.alignment import TEMPLATES
+from vfxswap.geometry import REGIONS, SCHEME_SIZES, Affine, Landmarks, Points, Region, mapped
 
 _EYES = TEMPLATES["ffhq_512"][:2]
 _NOSE_TIP = TEMPLATES["ffhq_512"][2]

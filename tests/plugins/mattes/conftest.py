@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from vfxswap.alignment import TEMPLATES
 from vfxswap.frame import FaceBatch
-from vfxswap.geometry import REGIONS, TEMPLATES, Affine, Landmarks, Points
+from vfxswap.geometry import REGIONS, Affine, Landmarks, Points
 from vfxswap.models import ModelStore
 from vfxswap.stage import Setting
 
