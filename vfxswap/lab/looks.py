@@ -1,10 +1,16 @@
-"""What a performer looks like: a strict record of shapes and colours, and the performers that are ready to play."""
+"""What a performer looks like: a strict record of shapes and colours; ready performers, and others drawn at random."""
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
+
+from vfxswap.errors import UsageError
 
 Rgb = tuple[float, float, float]
 """Scene-linear BT.709."""
@@ -12,6 +18,9 @@ Rgb = tuple[float, float, float]
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+RecordT = TypeVar("RecordT", bound=_Record)
 
 
 class Skull(_Record):
@@ -203,3 +212,127 @@ PERFORMERS: dict[str, Looks] = {
     ),
 }
 """Performers by name; they differ in build, age, skin tone, hair and what they wear."""
+
+
+_EUMELANIN: tuple[Rgb, ...] = ((0.40, 0.27, 0.13), (0.22, 0.125, 0.055), (0.075, 0.042, 0.024), (0.014, 0.011, 0.010))
+"""Hair from fair to black, as its dark pigment grows."""
+_RED_HAIR: Rgb = (0.26, 0.075, 0.022)
+_IRISES: tuple[Rgb, ...] = ((0.20, 0.30, 0.40), (0.15, 0.24, 0.16), (0.16, 0.10, 0.04), (0.05, 0.028, 0.018))
+"""Irises from blue over green and hazel to dark brown."""
+
+
+class _Dice:
+    """Draws for one part of a performer; what other parts draw does not change them."""
+
+    def __init__(self, seed: int, part: str) -> None:
+        self._random = random.Random(f"{seed} {part}")  # noqa: S311 - looks are no secret
+
+    def share(self) -> float:
+        """Evenly 0..1."""
+        return self._random.random()
+
+    def within(self, low: float, high: float, *, most: float | None = None) -> float:
+        """Between two bounds: evenly, or by a triangle that peaks at `most`."""
+        share, width = self.share(), high - low
+        if most is None:
+            return low + width * share
+        if share * width <= most - low:
+            return low + math.sqrt(width * (most - low) * share)
+        return high - math.sqrt(width * (high - most) * (1 - share))
+
+    def one_of(self, choices: Mapping[str, float]) -> str:
+        """One of some words, each with its weight."""
+        return self._random.choices(list(choices), list(choices.values()))[0]
+
+
+def random_looks(seed: int) -> Looks:
+    """Draws a performer; the same seed always gives the same one.
+
+    Build, bones, nose, eyes, mouth and brows cover all of their ranges, with the middle more often. Skin tones are
+    even over typology angles of -60..60 degrees and ages over 0..1. Hair and irises grow darker with the skin, hair
+    greys and recedes with age, beards go with strong bones, each loosely: the unlikely is rare and not excluded.
+
+    Raises:
+        UsageError: The seed is negative.
+    """
+    if seed < 0:
+        raise UsageError(f"the seed of a performer must be 0 or more, got {seed}")
+    dice = _Dice(seed, "person")
+    age, strong, angle = dice.share(), dice.share(), dice.within(-60.0, 60.0)
+    hair = _random_hair(_Dice(seed, "hair"), age=age, strong=strong, angle=angle)
+    bones = {"brow": 0.4 + 1.2 * strong, "chin": 0.6 + 0.9 * strong, "fold": 0.2 + 1.2 * age}
+    return Looks(
+        title=f"CG performer {seed} (synthetic)",
+        seed=int(dice.within(0, 2**20)),
+        skull=_scattered(Skull, _Dice(seed, "skull"), {"jaw": 0.12 * (strong - 0.5)}),
+        relief=_scattered(Relief, _Dice(seed, "relief"), bones).model_copy(update={"age": age}),
+        nose=_scattered(Nose, _Dice(seed, "nose")),
+        eyes=_scattered(Eyes, _Dice(seed, "eyes"), {"opening": 1.05 - 0.2 * age}).model_copy(
+            update={"iris": _between(_IRISES, _darkness(_Dice(seed, "iris"), angle))}
+        ),
+        mouth=_scattered(Mouth, _Dice(seed, "mouth"), {"fullness": 1.2 - 0.4 * age}),
+        brows=_scattered(Brows, _Dice(seed, "brows"), {"thickness": 0.7 + 0.7 * strong}),
+        skin=_random_skin(_Dice(seed, "skin"), strong=strong, angle=angle),
+        hair=hair,
+        glasses=_Dice(seed, "glasses").share() < 0.2 + 0.25 * age,
+        shirt=_random_cloth(_Dice(seed, "shirt")),
+    )
+
+
+def _scattered(kind: type[RecordT], dice: _Dice, likely: Mapping[str, float] | None = None) -> RecordT:
+    """A record whose bounded numbers are drawn within their bounds, most often near the default or what is `likely`."""
+    values: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        low = [bound.ge for bound in field.metadata if isinstance(bound, Ge)]
+        high = [bound.le for bound in field.metadata if isinstance(bound, Le)]
+        if low and high:
+            most = (likely or {}).get(name, field.default)
+            values[name] = dice.within(float(low[0]), float(high[0]), most=most)  # type: ignore[arg-type]
+    return kind(**values)
+
+
+def _random_skin(dice: _Dice, *, strong: float, angle: float) -> Skin:
+    shaved = dice.one_of({"smooth": 1.2 - strong, "stubble": 0.7 * strong, "beard": 0.6 * strong})
+    return _scattered(Skin, dice).model_copy(
+        update={
+            "ita_degrees": angle,
+            "freckles": dice.share() if dice.share() < 0.05 + 0.25 * max(angle, 0.0) / 60 else 0.0,
+            "stubble": 0.0 if shaved == "smooth" else dice.within(0.1, 1.0),
+            "beard": dice.within(0.35, 1.0) if shaved == "beard" else 0.0,
+        }
+    )
+
+
+def _random_hair(dice: _Dice, *, age: float, strong: float, angle: float) -> Hair:
+    pigment = _between(_EUMELANIN, _darkness(dice, angle))
+    red = dice.share() if dice.share() < 0.02 + 0.12 * max(angle, 0.0) / 60 else 0.0
+    bare = max(age - 0.4, 0.0) * strong
+    style = dice.one_of({"bald": 0.2 + bare, "cropped": 0.8, "short": 1.0, "parted": 1.0, "long": 1.6 - strong})
+    return Hair.model_validate(
+        {
+            "style": style,
+            "rgb": _between((pigment, _RED_HAIR), red),
+            "hairline_cm": dice.within(-1.0, 2.5, most=-0.2 + 2.2 * bare),
+            "grey": min(1.0, dice.share() * max(age - 0.3, 0.0) / 0.5),
+        }
+    )
+
+
+def _darkness(dice: _Dice, angle: float) -> float:
+    """How dark hair or iris is, 0..1: any on pale skin, nearly always dark on dark skin."""
+    return dice.share() ** (0.35 + 0.65 * max(angle, 0.0) / 60) if angle > 0 else 1 - 0.35 * dice.share() ** 3
+
+
+def _between(colours: Sequence[Rgb], share: float) -> Rgb:
+    """A colour between the first (0) and the last (1)."""
+    place = share * (len(colours) - 1)
+    low = min(int(place), len(colours) - 2)
+    red, green, blue = (a + (b - a) * (place - low) for a, b in zip(colours[low], colours[low + 1], strict=True))
+    return red, green, blue
+
+
+def _random_cloth(dice: _Dice) -> Rgb:
+    """From nearly black to nearly white, grey or coloured."""
+    light, vivid = 0.015 * 40 ** dice.share(), dice.share() ** 2
+    red, green, blue = (light * (1 - vivid * dice.share()) for _ in range(3))
+    return red, green, blue
