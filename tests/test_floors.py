@@ -52,7 +52,7 @@ PLUGIN_FLOOR = 2
 
 PLACES: dict[str, set[str]] = {
     "av": {"plugins"},
-    "OpenImageIO": {"plugins"},
+    "OpenImageIO": {"plugins", "lab"},  # the lab writes pictures that no plate was like, so no writer plugin is asked
     "OpenEXR": {"plugins"},
     "onnxruntime": {"plugins"},
     "kornia": {"plugins", "ops", "lab", "score"},

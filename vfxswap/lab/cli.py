@@ -13,7 +13,7 @@ from vfxswap.clock import FrameRange
 from vfxswap.errors import UsageError
 
 if TYPE_CHECKING:
-    from vfxswap.lab.deliver import LayoutName
+    from vfxswap.lab.deliver import StoredAs
     from vfxswap.lab.shot import ShotSpec
 
 app = typer.Typer(help="Shots of synthetic performers, with the truth about them.", no_args_is_help=True)
@@ -30,7 +30,10 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     size: Annotated[str, typer.Option(metavar="WxH", help="Picture size.")] = "1280x720",
     frames: Annotated[str | None, typer.Option(metavar="RANGE", help="Frames of the shot; all if not said.")] = None,
     layout: Annotated[
-        str, typer.Option(metavar="NAME", help="Stored as yuv420p, yuv422p10le or yuv444p10le.")
+        str,
+        typer.Option(
+            metavar="NAME", help="A movie in yuv420p, yuv422p10le or yuv444p10le; or exr, scene-linear half floats."
+        ),
     ] = "yuv420p",
     still_px: Annotated[int, typer.Option(min=128, max=2048, help="Side of the identity's stills.")] = 640,
     data: Annotated[bool, typer.Option("--data", help="Write labels, depth, map coordinates and motion too.")] = False,
@@ -41,7 +44,10 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     chosen = _spec(preset, spec)
     width, height = _size(size)
     numbers = None if frames is None else list(FrameRange.parse(frames))
+    stored = _layout(layout)
     is_movie = out.suffix.lower() in _MOVIES
+    if is_movie and stored == "exr":
+        raise UsageError(f"--layout exr writes folders of pictures; --out must be a folder, not the movie {out}")
     total = chosen.frames[1] - chosen.frames[0] + 1 if numbers is None else len(numbers)
     with typer.progressbar(length=total, label=f"{chosen.name} {width}x{height}") as bar:
         delivered = deliver(
@@ -50,7 +56,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each word of the command line
             width=width,
             height=height,
             frames=numbers,
-            layout=_layout(layout),
+            layout=stored,
             plate=out.name if is_movie else "plate.mkv",
             data=data,
             still_px=still_px,
@@ -124,10 +130,10 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _layout(text: str) -> LayoutName:
-    from vfxswap.lab.deliver import LAYOUTS
+def _layout(text: str) -> StoredAs:
+    from vfxswap.lab.deliver import FORMATS
 
-    for name in LAYOUTS:
+    for name in FORMATS:
         if name == text:
             return name
-    raise UsageError(f"there is no layout {text!r}; there are {', '.join(LAYOUTS)}")
+    raise UsageError(f"there is no layout {text!r}; there are {', '.join(FORMATS)}")

@@ -1,14 +1,15 @@
 """Writes a shot to a folder: plate, truth, tracks, mattes, and the identity to put in.
 
-    plate.mkv           what a pipeline is given
-    truth.mkv           what a perfect swap of it would be
+    plate.mkv           what a pipeline is given; or plate/plate.####.exr, scene-linear
+    truth.mkv           what a perfect swap of it would be; or truth/truth.####.exr
     tracks.json         exact landmarks (mesh468) of all faces of the plate
     mattes/matte.####.png   16 bits, where plate and truth may differ
     data/data.####.npz      labels, depth, map coordinates, motion, visibility of landmarks; only if asked for
+    data/data.####.exr      the same without visibility, beside plates in EXR
     identity/           stills, points and consent record of the performer whose face is put in
     shot.json           the shot, to make the same again
 
-All of them count frames as the movie does, from 1.
+All of them count frames as the plate does: a movie from 1, a sequence by the shot's own numbers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -29,8 +31,10 @@ from vfxswap.errors import MediaError
 from vfxswap.frame import Detection, Frame, Picture
 from vfxswap.geometry import Box
 from vfxswap.host import Host
+from vfxswap.lab import exr
 from vfxswap.lab.colour import srgb_encoded
-from vfxswap.lab.play import LabFrame, build
+from vfxswap.lab.files import make_folder, whole
+from vfxswap.lab.play import LabFrame, Stage, build
 from vfxswap.lab.shot import ShotSpec
 from vfxswap.lab.stills import write_identity, write_png
 from vfxswap.media import PlateInfo, Writer
@@ -39,13 +43,16 @@ from vfxswap.trackfile import write_tracks
 from vfxswap.workers import cores, worker_pool
 
 LayoutName = Literal["yuv420p", "yuv422p10le", "yuv444p10le"]
+StoredAs = LayoutName | Literal["exr"]
 
 LAYOUTS: dict[LayoutName, PixelLayout] = {
     "yuv420p": PixelLayout("yuv420p", "ycbcr", 8, chroma_log2=(1, 1)),
     "yuv422p10le": PixelLayout("yuv422p10le", "ycbcr", 10, chroma_log2=(1, 0)),
     "yuv444p10le": PixelLayout("yuv444p10le", "ycbcr", 10),
 }
-"""How a plate may be stored."""
+"""How a movie may be stored."""
+FORMATS: tuple[StoredAs, ...] = ("yuv420p", "yuv422p10le", "yuv444p10le", "exr")
+"""How a plate may be stored: as a movie of a layout, or as scene-linear half floats."""
 TAGS = ColorTags(SPACES["srgb"].primaries, SPACES["srgb"].transfer, SPACES["srgb"].matrix, Range.LIMITED)
 """What the stored numbers mean: BT.709 primaries and matrix, sRGB curve, limited range."""
 
@@ -55,6 +62,7 @@ class Delivered:
     """What was written."""
 
     plate: Path
+    """A movie, or the pattern of a sequence."""
     truth: Path
     tracks: Path
     identities: tuple[Path, ...]
@@ -70,8 +78,8 @@ def stored(picture: Tensor, layout: PixelLayout) -> Picture:
     chroma = (-(-height // (1 << down)), -(-width // (1 << across)))
     dtype = np.uint8 if layout.bits == 8 else np.uint16
     planes = [np.full((height, width), 16 * unit, dtype)] + [np.full(chroma, 128 * unit, dtype) for _ in range(2)]
-    whole = torch.ones(height, width, dtype=torch.bool)
-    add_rgb_delta(planes, layout, TAGS, Box(0, 0, width, height), delta=srgb_encoded(picture), touched=whole)
+    everywhere = torch.ones(height, width, dtype=torch.bool)
+    add_rgb_delta(planes, layout, TAGS, Box(0, 0, width, height), delta=srgb_encoded(picture), touched=everywhere)
     return Picture(planes, layout, TAGS)
 
 
@@ -82,7 +90,7 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
     width: int,
     height: int,
     frames: Iterable[int] | None = None,
-    layout: LayoutName = "yuv420p",
+    layout: StoredAs = "yuv420p",
     plate: str = "plate.mkv",
     data: bool = False,
     still_px: int = 640,
@@ -96,8 +104,9 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
         width: Columns.
         height: Rows.
         frames: Which of the shot's frames, in order; all if not said.
-        layout: How the movies are stored.
-        plate: Name of the plate; the truth is `truth`, or `NAME_truth`, with its suffix. `.mkv` is lossless.
+        layout: How plate and truth are stored.
+        plate: Name of the plate's movie; the truth is `truth`, or `NAME_truth`, with its suffix. `.mkv` is lossless.
+            Sequences are always `plate/plate.####.exr` and `truth/truth.####.exr`.
         data: Whether to write labels, depth, map coordinates and motion too.
         still_px: Side of the identity's stills.
         progress: Is told frames done and frames in all.
@@ -109,27 +118,40 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
     """
     chosen = list(range(spec.frames[0], spec.frames[1] + 1) if frames is None else frames)
     stage = build(spec, width=width, height=height)
-    _make_folders(folder, data)
-    info = _info(folder, spec, (width, height), layout, len(chosen))
+    for name in ("mattes", "data") if data else ("mattes",):
+        make_folder(folder / name)
     tracks: dict[int, Sequence[Detection]] = {}
     with ExitStack() as files:
         pool = files.enter_context(worker_pool(cores()))
-        plates = files.enter_context(_Movie(folder / plate, info))
-        truths = files.enter_context(_Movie(_truth_path(folder / plate), info))
-        for place, frame in enumerate(parallel(pool, stage.frame, iter(chosen), ahead=cores() + 1), 1):
+        plates, truths = _outputs(files, folder / plate, stage, layout, len(chosen))
+        for count, frame in enumerate(parallel(pool, stage.frame, iter(chosen), ahead=cores() + 1), 1):
+            place = frame.number if layout == "exr" else count
             plates.write(place, frame.plate)
             truths.write(place, frame.truth)
             tracks[place] = detections(frame)
-            _write_layers(folder, place, frame, data)
+            write_png(folder / "mattes" / f"matte.{place:04d}.png", frame.matte, bits=16)
+            if data:
+                _write_data(folder / "data" / f"data.{place:04d}", frame, spec.rate if layout == "exr" else None)
             if progress is not None:
-                progress(place, len(chosen))
+                progress(count, len(chosen))
         plates.finish()
         truths.finish()
     write_tracks(folder / "tracks.json", tracks, width=width, height=height)
-    (folder / "shot.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+    with whole(folder / "shot.json") as temporary:
+        temporary.write_text(spec.model_dump_json(indent=1), encoding="utf-8")
     return Delivered(
         plates.path, truths.path, folder / "tracks.json", _write_identities(spec, folder, still_px), len(chosen)
     )
+
+
+def _outputs(files: ExitStack, plate: Path, stage: Stage, layout: StoredAs, count: int) -> tuple[_Output, _Output]:
+    """Where plate and truth go, entered into `files`."""
+    rate = stage.spec.rate
+    if layout == "exr":
+        first, second = (exr.Sequence(plate.parent / name, name, rate) for name in ("plate", "truth"))
+        return files.enter_context(first), files.enter_context(second)
+    info = PlateInfo(plate, stage.width, stage.height, LAYOUTS[layout], TAGS, first=1, count=count, rate=rate)
+    return files.enter_context(_Movie(plate, info)), files.enter_context(_Movie(_truth_path(plate), info))
 
 
 def _truth_path(plate: Path) -> Path:
@@ -167,31 +189,21 @@ class _Movie:
         self._writer.finish()
 
 
-def _make_folders(folder: Path, data: bool) -> None:
-    try:
-        for name in ("mattes", "data") if data else ("mattes",):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MediaError(f"cannot make the folder {folder}: {error}; choose another one", path=folder) from error
+_Output = _Movie | exr.Sequence
 
 
-def _info(folder: Path, spec: ShotSpec, size: tuple[int, int], layout: LayoutName, count: int) -> PlateInfo:
-    return PlateInfo(folder / "plate", *size, LAYOUTS[layout], TAGS, first=1, count=count, rate=spec.rate)
-
-
-def _write_layers(folder: Path, place: int, frame: LabFrame, data: bool) -> None:
-    write_png(folder / "mattes" / f"matte.{place:04d}.png", frame.matte, bits=16)
-    if data:
-        visible = {f"visible{face.track}": face.visible for face in frame.faces}
+def _write_data(path: Path, frame: LabFrame, rate: Fraction | None) -> None:
+    """Writes `path`.npz and, if there is a rate, the planes of it as `path`.exr; y and v count downwards."""
+    visible = {f"visible{face.track}": face.visible for face in frame.faces}
+    labels, depth, uv, motion = (item.numpy() for item in (frame.labels, frame.depth, frame.uv, frame.motion))
+    with whole(path.with_name(f"{path.name}.npz")) as temporary:
         np.savez_compressed(
-            folder / "data" / f"data.{place:04d}.npz",
-            allow_pickle=False,
-            labels=frame.labels.numpy(),
-            depth_cm=frame.depth.numpy(),
-            uv=frame.uv.numpy(),
-            motion_px=frame.motion.numpy(),
-            **visible,
+            temporary, allow_pickle=False, labels=labels, depth_cm=depth, uv=uv, motion_px=motion, **visible
         )
+    if rate is not None:
+        planes = {"Z": depth, "map.u": uv[0], "map.v": uv[1], "motion.x": motion[0], "motion.y": motion[1]}
+        planes["label"] = labels.astype(np.float32)
+        exr.write_exr(path.with_name(f"{path.name}.exr"), planes, sample="float", rate=rate)
 
 
 def _write_identities(spec: ShotSpec, folder: Path, still_px: int) -> tuple[Path, ...]:

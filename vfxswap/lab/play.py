@@ -104,6 +104,7 @@ class Stage:
             sample = draw(scene, self.instant(time), self._view(time, jitter(index)), light, room)
             sharp = sample if index == 0 and time == number else sharp
             total += torch.cat([sample.image, sample.face[..., None], sample.head[..., None]], -1)
+        total[..., :3] *= 2.0**lens.exposure_stops
         picture = defocused((total / lens.samples).permute(2, 0, 1), self._defocus_px(number))
         picture = torch.cat([with_grain(picture[:3], noise, lens.grain), picture[3:].clamp(0, 1)])
         return picture, sharp or draw(scene, self.instant(number), self._view(number), light, room)

@@ -72,6 +72,12 @@ class Lens(_Record):
         default=(0.0, 0.0), description="Radius at first and last frame, picture heights."
     )
     grain: float = Field(default=0.0, ge=0, le=0.2, description="Strength of grain in code values 0..1.")
+    exposure_stops: float = Field(
+        default=0.0,
+        ge=-6,
+        le=6,
+        description="Exposure; at 2 lit skin is brighter than white.",
+    )
 
 
 class ShotSpec(_Record):

@@ -21,6 +21,7 @@ from vfxswap.geometry import Pose
 from vfxswap.lab.camera import Camera, View
 from vfxswap.lab.colour import srgb_encoded
 from vfxswap.lab.expression import Expression
+from vfxswap.lab.files import make_folder, whole
 from vfxswap.lab.film import jitter
 from vfxswap.lab.landmarks import FaceTruth, face_truth
 from vfxswap.lab.light import RIGS
@@ -77,7 +78,7 @@ def write_identity(looks: Looks, folder: Path, *, size: int = 640) -> tuple[Path
     Raises:
         MediaError: A file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = []
     for number, (picture, face) in enumerate(rendered(looks, size=size), 1):
         path = folder / f"still{number:02d}.png"
@@ -86,7 +87,8 @@ def write_identity(looks: Looks, folder: Path, *, size: int = 640) -> tuple[Path
         write_tracks(sidecar(path), {1: [found]}, width=size, height=size)
         paths.append(path)
     title = looks.title.replace("\\", "\\\\").replace('"', '\\"')
-    (folder / "identity.toml").write_text(_IDENTITY.format(title=title), encoding="utf-8")
+    with whole(folder / "identity.toml") as temporary:
+        temporary.write_text(_IDENTITY.format(title=title), encoding="utf-8")
     return tuple(paths)
 
 
@@ -128,9 +130,5 @@ def write_png(path: Path, picture: Tensor, *, bits: int = 8) -> None:
     done, coded = cv2.imencode(".png", words)
     if not done:
         raise MediaError(f"{path}: this picture of {words.shape} cannot be stored as PNG", path=path)
-    try:
-        path.write_bytes(coded.tobytes())
-    except OSError as error:
-        raise MediaError(
-            f"cannot write {path}: {error}; choose another folder or free some space", path=path
-        ) from error
+    with whole(path) as temporary:
+        temporary.write_bytes(coded.tobytes())

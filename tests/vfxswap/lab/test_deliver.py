@@ -161,6 +161,8 @@ def test_the_command_writes_a_shot(tiny_spec: Callable[..., ShotSpec], tmp_path:
         (["shot", "--out", "x", "--preset", "tallk"], "no preset 'tallk'; there are demo, talk"),
         (["shot", "--out", "x", "--preset", "talk", "--size", "big"], "cannot read the size 'big'"),
         (["shot", "--out", "x", "--preset", "talk", "--layout", "rgb"], "no layout 'rgb'; there are yuv420p"),
+        (["shot", "--out", "x.mkv", "--preset", "talk", "--layout", "exr"], "must be a folder, not the movie x.mkv"),
+        (["shot", "--out", "x", "--preset", "talk", "--size", "9000x20", "--layout", "exr"], "9000x20 is outside 32"),
         (["identity", "zoe", "--out", "x"], "no performer 'zoe'; there are ada"),
     ],
 )

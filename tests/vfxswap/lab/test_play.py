@@ -180,6 +180,12 @@ def test_light_and_grain_change_the_picture_alone(shoot: Shoot) -> None:
     assert torch.equal((grainy.plate != plain.plate).any(), torch.tensor(True))
 
 
+def test_exposure_multiplies_light(shoot: Shoot) -> None:
+    plain, bright = shoot().frame(1001), shoot(lens=Lens(samples=2, exposure_stops=1.5)).frame(1001)
+    torch.testing.assert_close(bright.plate, plain.plate * 2**1.5, rtol=1e-5, atol=1e-6)
+    assert torch.equal(bright.matte, plain.matte)
+
+
 def test_defocus_softens_picture_and_matte(shoot: Shoot) -> None:
     sharp, soft = shoot().frame(1024), shoot(lens=Lens(samples=2, defocus=(0.0, 0.06))).frame(1024)
 
