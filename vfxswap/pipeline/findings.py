@@ -1,0 +1,34 @@
+"""What the stages themselves find wrong with a pipeline, beyond their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vfxswap.errors import ExitCode, Problem, VfxswapError
+from vfxswap.pipeline.chain import Slot
+from vfxswap.pipeline.reading import Notes
+from vfxswap.stage import Stage, StageOptions
+
+if TYPE_CHECKING:
+    from vfxswap.brief import Brief
+
+
+def check_stages(slots: Sequence[Slot], brief: Brief, notes: Notes) -> None:
+    """Asks each stage whose settings could be read."""
+    for slot in slots:
+        if slot.cls is not None and slot.options is not None:
+            for problem in _found_by(slot.cls, slot.options, brief):
+                named = problem if problem.stage else replace(problem, stage=slot.label)
+                notes.add(named, "stages", slot.index, *([problem.key] if problem.key else []))
+
+
+def _found_by(cls: type[Stage[Any]], options: StageOptions, brief: Brief) -> Sequence[Problem]:
+    try:
+        return cls.problems(options, brief)
+    except VfxswapError as error:
+        return [Problem(str(error), exit_code=error.exit_code)]
+    except Exception as error:  # the host's boundary to plugins
+        message = f"the plugin failed while it checked its settings: {type(error).__name__}: {error}"
+        return [Problem(message, exit_code=ExitCode.MISSING)]
