@@ -23,7 +23,7 @@ CORE, PLUGINS = REPO / "vfxswap", REPO / "plugins" / "vfxswap_plugins"
 FLOORS: dict[int, set[str]] = {
     0: {"errors", "clock", "color", "geometry", "alignment"},
     1: {"ops"},
-    2: {"frame", "media", "stage", "models", "identity", "hookspecs", "trackfile", "report"},
+    2: {"brief", "frame", "media", "stage", "models", "identity", "hookspecs", "trackfile", "report"},
     3: {"discovery", "offers", "host", "pipeline"},
     4: {
         "assembly",

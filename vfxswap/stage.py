@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from vfxswap.brief import Brief
+    from vfxswap.errors import Problem
     from vfxswap.identity import Identity
     from vfxswap.models import ModelStore
 
@@ -124,6 +126,14 @@ class Stage(ABC, Generic[OptionsT]):
     @classmethod
     def models(cls, options: OptionsT) -> Sequence[str]:  # noqa: ARG003 - a plugin may choose by its options
         """Names of the models it will load, so that a missing one is found before the first frame."""
+        return ()
+
+    @classmethod
+    def problems(cls, options: OptionsT, brief: Brief) -> Sequence[Problem]:  # noqa: ARG003
+        """What cannot work though the settings are right, such as weights of another kind; reads no more than headers.
+
+        The host names the file and the stage in a problem that does not.
+        """
         return ()
 
     @property

@@ -29,6 +29,6 @@ def _found_by(cls: type[Stage[Any]], options: StageOptions, brief: Brief) -> Seq
         return cls.problems(options, brief)
     except VfxswapError as error:
         return [Problem(str(error), exit_code=error.exit_code)]
-    except Exception as error:  # the host's boundary to plugins
+    except Exception as error:  # noqa: BLE001 - the host's boundary to plugins
         message = f"the plugin failed while it checked its settings: {type(error).__name__}: {error}"
         return [Problem(message, exit_code=ExitCode.MISSING)]

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import tomli
 
+from vfxswap.brief import Brief
 from vfxswap.errors import PipelineError, PluginError, Problem, UsageError
 from vfxswap.identity import Identity
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
 from vfxswap.pipeline.delivery import check_delivery, paths_in, read_delivery
 from vfxswap.pipeline.device import choose_device
+from vfxswap.pipeline.findings import check_stages
 from vfxswap.pipeline.key import content_key
 from vfxswap.pipeline.people import check_parts, open_identities, read_identities
 from vfxswap.pipeline.plan import Pipeline
@@ -120,6 +122,8 @@ class _Draft:
             inputs = _inputs(self.path, self.shot, self.entries, self.identities, self.slots)
             check_delivery(self.goal, self.plate, inputs, self.notes)
         self._choose_device(device)
+        if self.shot is not None:
+            check_stages(self.slots, self._brief(self.shot, today), self.notes)
 
     def _check_names(self) -> None:
         for name in self.document:
@@ -139,6 +143,17 @@ class _Draft:
             self.device = choose_device(name)
         except (UsageError, PluginError) as error:
             self.notes.add(Problem(str(error), file=f"--device {name}", exit_code=error.exit_code))
+
+    def _brief(self, shot: Shot, today: date) -> Brief:
+        return Brief(
+            identities=self.identities,
+            models=self.store,
+            production=shot.production,
+            purpose=shot.purpose,
+            today=today,
+            face_space=shot.face_space,
+            device=self.device,
+        )
 
     def settled(self, raw: bytes, overrides: tuple[str, ...]) -> Pipeline:
         """The pipeline; to be called when nothing is wrong."""
