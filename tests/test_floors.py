@@ -21,9 +21,9 @@ REPO = Path(__file__).resolve().parent.parent
 CORE, PLUGINS = REPO / "vfxswap", REPO / "plugins" / "vfxswap_plugins"
 
 FLOORS: dict[int, set[str]] = {
-    0: {"errors", "clock", "color", "geometry", "alignment"},
+    0: {"errors", "clock", "color", "files", "geometry", "alignment"},
     1: {"ops"},
-    2: {"brief", "frame", "media", "stage", "models", "identity", "hookspecs", "trackfile", "report"},
+    2: {"brief", "frame", "media", "stage", "models", "identity", "hookspecs", "trackfile", "report", "faceset"},
     3: {"discovery", "offers", "host", "pipeline"},
     4: {
         "assembly",
@@ -56,7 +56,7 @@ PLACES: dict[str, set[str]] = {
     "OpenEXR": {"plugins"},
     "onnxruntime": {"plugins"},
     "kornia": {"plugins", "ops", "lab", "score"},
-    "cv2": {"plugins", "ops", "lab", "testing", "workers"},
+    "cv2": {"plugins", "ops", "faceset", "lab", "testing", "workers"},
     "pluggy": {"hookspecs", "offers"},
     "typer": {"cli", "lab"},
     "rich": {"cli"},
