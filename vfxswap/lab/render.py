@@ -56,13 +56,23 @@ class Sample:
     """What the opaque surfaces cover."""
 
 
-def light_scene(scene: Scene, instant: Instant, camera: Tensor, *, shadows: bool) -> Light:
-    """Light at all vertices of a scene; done once a frame, at the middle of the shutter."""
+def light_scene(
+    scene: Scene, instant: Instant, camera: Tensor, *, shadows: bool, shadow_size: int = _SHADOW_SIZE
+) -> Light:
+    """Light at all vertices of a scene; done once a frame, at the middle of the shutter.
+
+    Args:
+        scene: What there is.
+        instant: Where it is.
+        camera: `(3,)` where the camera stands.
+        shadows: Whether the key casts them.
+        shadow_size: Side of the depth map that they are found by, in texels; small pictures need no fine one.
+    """
     positions = scene.positions(instant.stances, instant.things_at)
     surface = scene.surface(positions)
     key = torch.ones(len(positions))
     if shadows:
-        key = _key_light(scene, instant, positions, surface.normals)
+        key = _key_light(scene, instant, positions, surface.normals, shadow_size)
     light = lit(surface, instant.lighting, key=key, eye=camera)
     diffuse = light.diffuse.clone()
     for start, rows, cols in scene.heads:
@@ -70,14 +80,14 @@ def light_scene(scene: Scene, instant: Instant, camera: Tensor, *, shadows: bool
     return Light(diffuse, light.shine, light.key)
 
 
-def _key_light(scene: Scene, instant: Instant, positions: Tensor, normals: Tensor) -> Tensor:
+def _key_light(scene: Scene, instant: Instant, positions: Tensor, normals: Tensor, size: int) -> Tensor:
     """Share of the key that reaches each vertex, by one depth map a performer."""
     key = torch.ones(len(positions))
     towards = instant.lighting.lamps[0].towards
     start = 0
     for performer, stance in zip(scene.performers, instant.stances, strict=True):
         centre = torch.tensor(stance.shift_cm) + torch.tensor([0.0, -4.0, 0.0])
-        depth, basis = depth_map(positions, scene.casters, towards=towards, centre=centre, size=_SHADOW_SIZE)
+        depth, basis = depth_map(positions, scene.casters, towards=towards, centre=centre, size=size)
         own = slice(start, start + performer.count)
         key[own] = reached(depth, basis, positions[own], normals[own], centre=centre, softness_cm=0.45)
         start += performer.count
