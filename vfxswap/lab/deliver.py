@@ -28,12 +28,12 @@ from torch import Tensor
 from vfxswap.color import SPACES, ColorTags, PixelLayout, Range
 from vfxswap.conveyor import parallel
 from vfxswap.errors import MediaError
+from vfxswap.files import make_folder, whole
 from vfxswap.frame import Detection, Frame, Picture
 from vfxswap.geometry import Box
 from vfxswap.host import Host
 from vfxswap.lab import exr
 from vfxswap.lab.colour import srgb_encoded
-from vfxswap.lab.files import make_folder, whole
 from vfxswap.lab.play import LabFrame, Stage, build
 from vfxswap.lab.shot import ShotSpec
 from vfxswap.lab.stills import write_identity, write_png

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import vfxswap
 from vfxswap.crops import View, small_picture
 from vfxswap.errors import MediaError
+from vfxswap.files import whole
 from vfxswap.frame import Frame
 from vfxswap.host import Host
 from vfxswap.lab.colour import srgb_decoded
@@ -26,10 +27,12 @@ from vfxswap.lab.deliver import LAYOUTS, TAGS, Delivered, deliver, stored
 from vfxswap.lab.shot import PRESETS
 from vfxswap.media import PlateInfo, Reader, Writer
 from vfxswap.render import run
-from vfxswap.report import Progress, Report
+from vfxswap.report import Report
 
 SIZE = (640, 360)
 """Width and height of the demo's shot in pixels."""
+_FOLDER = "../demo-out/"
+"""Where the example pipeline looks for the shot."""
 _STILL_PX = 400
 _SHEET_ROWS = 4
 
@@ -44,7 +47,7 @@ class Demo:
     shot: Delivered
     """Plate, truth, tracks and identity."""
     pipeline: Path
-    """The pipeline file that was run."""
+    """The pipeline file that was run, made for this folder."""
     report: Report
     beside: Path
     """A movie of plate, result and truth side by side."""
@@ -65,7 +68,9 @@ def example_pipeline(name: str) -> Path:
     raise MediaError(f"there is no example pipeline {name}")
 
 
-def demo(out: Path, host: Host, *, tell: Tell, frames: Sequence[int] | None = None) -> Demo:
+def demo(
+    out: Path, host: Host, *, tell: Tell, frames: Sequence[int] | None = None, size: tuple[int, int] = SIZE
+) -> Demo:
     """Renders a shot, runs `pipelines/demo.toml` on it, and sets the result beside the truth.
 
     Args:
@@ -73,11 +78,12 @@ def demo(out: Path, host: Host, *, tell: Tell, frames: Sequence[int] | None = No
         host: The plugins.
         tell: Is told how far it is.
         frames: Which frames of the shot; all if not said.
+        size: Width and height of the shot.
 
     Raises:
         VfxswapError: Something cannot be written.
     """
-    width, height = SIZE
+    width, height = size
     shot = deliver(
         PRESETS["demo"],
         out,
@@ -87,35 +93,22 @@ def demo(out: Path, host: Host, *, tell: Tell, frames: Sequence[int] | None = No
         still_px=_STILL_PX,
         progress=lambda done, total: tell("render plate and truth", done, total),
     )
-    pipeline = example_pipeline("demo.toml")
-    report = _swap(pipeline, shot, out, host, tell)
+    pipeline = _own_pipeline(out)
+    report = run(
+        pipeline, overwrite=True, host=host, progress=lambda now: tell("replace the face", now.done, now.total)
+    )
     beside, sheet = out / "side_by_side.mp4", out / "contact_sheet.png"
     _compare([shot.plate, report.outputs[0], shot.truth], beside, sheet, host)
     return Demo(shot, pipeline, report, beside, sheet)
 
 
-def _swap(pipeline: Path, shot: Delivered, out: Path, host: Host, tell: Tell) -> Report:
-    def told(progress: Progress) -> None:
-        tell("replace the face", progress.done, progress.total)
-
-    overrides = [
-        f"identities.hero.path={_quoted(shot.identities[0])}",
-        f"stages.tracks.path={_quoted(shot.tracks)}",
-    ]
-    return run(
-        pipeline,
-        plate=shot.plate,
-        out=out / "result.mkv",
-        overrides=overrides,
-        overwrite=True,
-        progress=told,
-        host=host,
-    )
-
-
-def _quoted(path: Path) -> str:
-    """A path as a TOML literal string, whatever is in its name."""
-    return f"'{path.resolve()}'"
+def _own_pipeline(out: Path) -> Path:
+    """Copies the example into the folder of the shot, so that it can be changed and run again there."""
+    path = out / "demo.toml"
+    text = example_pipeline("demo.toml").read_text(encoding="utf-8")
+    with whole(path) as temporary:
+        temporary.write_text(text.replace(_FOLDER, ""), encoding="utf-8")
+    return path
 
 
 def _compare(movies: Sequence[Path], beside: Path, sheet: Path, host: Host) -> None:
@@ -168,4 +161,5 @@ def _write_sheet(path: Path, rows: Sequence[NDArray[np.float32]]) -> None:
     done, data = cv2.imencode(".png", np.rint(picture * 255).astype(np.uint8))
     if not done:
         raise MediaError(f"cannot encode {path}", path=path)
-    path.write_bytes(data.tobytes())
+    with whole(path) as temporary:
+        temporary.write_bytes(data.tobytes())

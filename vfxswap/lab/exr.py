@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vfxswap.errors import MediaError
-from vfxswap.lab.files import make_folder, whole
+from vfxswap.files import make_folder, whole
 
 CHROMATICITIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 """x and y of red, green, blue and white: ITU-R BT.709-6, items 1.3 and 1.4, in the order of OpenEXR's attribute."""

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from vfxswap.conveyor import parallel
 from vfxswap.errors import MediaError
+from vfxswap.files import make_folder, whole
 from vfxswap.frame import Detection
 from vfxswap.geometry import Pose
 from vfxswap.lab.camera import Camera, View
 from vfxswap.lab.colour import srgb_encoded
 from vfxswap.lab.expression import Expression
-from vfxswap.lab.files import make_folder, whole
 from vfxswap.lab.film import jitter
 from vfxswap.lab.landmarks import FaceTruth, face_truth
 from vfxswap.lab.light import RIGS
@@ -57,7 +57,7 @@ licence = "CC0-1.0"
 performer = "{title}"
 grantor = "vfxswap lab"
 productions = ["lab"]
-purposes = ["test", "double"]
+purposes = ["test", "double", "train"]
 from = 2020-01-01
 until = 2099-12-31
 scope = "A procedural performer: nobody's likeness. For tests and demonstrations."
@@ -86,10 +86,20 @@ def write_identity(looks: Looks, folder: Path, *, size: int = 640) -> tuple[Path
         found = Detection(face.box, 1.0, face.mesh.five(), face.track, face.mesh)
         write_tracks(sidecar(path), {1: [found]}, width=size, height=size)
         paths.append(path)
+    write_record(looks, folder)
+    return tuple(paths)
+
+
+def write_record(looks: Looks, folder: Path) -> Path:
+    """Writes a performer's `identity.toml` alone, into a folder that is there.
+
+    Raises:
+        MediaError: It cannot be written.
+    """
     title = looks.title.replace("\\", "\\\\").replace('"', '\\"')
     with whole(folder / "identity.toml") as temporary:
         temporary.write_text(_IDENTITY.format(title=title), encoding="utf-8")
-    return tuple(paths)
+    return folder / "identity.toml"
 
 
 def rendered(looks: Looks, *, size: int) -> Iterator[tuple[Tensor, FaceTruth]]:
