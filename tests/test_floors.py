@@ -23,7 +23,19 @@ CORE, PLUGINS = REPO / "vfxswap", REPO / "plugins" / "vfxswap_plugins"
 FLOORS: dict[int, set[str]] = {
     0: {"errors", "clock", "color", "files", "geometry", "alignment"},
     1: {"ops"},
-    2: {"brief", "frame", "media", "stage", "models", "identity", "hookspecs", "trackfile", "report", "faceset"},
+    2: {
+        "brief",
+        "faceset",
+        "frame",
+        "hookspecs",
+        "identity",
+        "media",
+        "modelfile",
+        "models",
+        "report",
+        "stage",
+        "trackfile",
+    },
     3: {"discovery", "offers", "host", "pipeline"},
     4: {
         "assembly",

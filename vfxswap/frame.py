@@ -6,7 +6,7 @@ windows and threads. The one exception is a picture made by `Picture.copy`, unti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -217,6 +217,9 @@ class FaceBatch:
     """`(N, 3, S, S)`, once swapped."""
     mattes: Tensor | None = None
     """`(N, 1, S, S)` 0..1, once there is one."""
+    cut: Callable[[Sequence[int], Sequence[Affine], int], Tensor] | None = None
+    """A `vfxswap.stage.Cutter` for these N faces, given to mattes: a network that was trained on another crop than this
+    one is shown the plate itself. None where there are no plates to cut from."""
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -272,7 +272,7 @@ class ModelStore:
             stat = path.stat()
             key = (path, stat.st_mtime_ns, stat.st_size)
             if key not in self._hashes:
-                self._hashes[key] = _sha256(path)
+                self._hashes[key] = file_sha256(path)
         except OSError as error:
             return f"{path} cannot be read: {error}"
         if self._hashes[key] == card.sha256:
@@ -304,7 +304,7 @@ class _Download:
             have = self._receive(have)
         if have < self.card.size:
             raise self._failed(f"the server ended it after {have} of {self.card.size} bytes")
-        actual = "" if have > self.card.size else _sha256(self.part)
+        actual = "" if have > self.card.size else file_sha256(self.part)
         if actual != self.card.sha256:
             self.part.unlink()
             found = f"sha256 {actual}" if actual else f"more than {self.card.size} bytes"
@@ -376,7 +376,8 @@ def _silent(_done: int, _total: int) -> None:
     """The progress that nobody watches."""
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, in lower-case hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

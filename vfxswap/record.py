@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from vfxswap.host import Host
 from vfxswap.identity import Identity
+from vfxswap.modelfile import ModelFile
 from vfxswap.pipeline import Pipeline, PlannedStage
 
 _LIBRARIES = ("vfxswap", "torch", "kornia", "av", "numpy", "opencv-python-headless", "onnxruntime")
@@ -34,6 +36,7 @@ def described(plan: Pipeline, host: Host) -> dict[str, Any]:
             for name in sorted({name for planned in plan.stages for name in planned.models})
             for card in [plan.store.card(name)]
         },
+        "model_files": [_file(file) for planned in plan.stages for file in planned.files],
         "identities": {name: _identity(identity) for name, identity in plan.identities.items()},
         "plugins": [record.owner for record in host.plugins if record.error is None],
     }
@@ -44,6 +47,10 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def _file(file: ModelFile) -> dict[str, Any]:
+    return {**asdict(file), "path": file.path.name}
 
 
 def _stage(planned: PlannedStage) -> dict[str, Any]:

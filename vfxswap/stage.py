@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vfxswap.brief import Brief
     from vfxswap.errors import Problem
     from vfxswap.identity import Identity
+    from vfxswap.modelfile import ModelFile
     from vfxswap.models import ModelStore
 
 Asset = Literal["faces", "landmarks", "crops", "swapped", "matte", "result"]
@@ -133,6 +134,17 @@ class Stage(ABC, Generic[OptionsT]):
         """What cannot work though the settings are right, such as weights of another kind; reads no more than headers.
 
         The host names the file and the stage in a problem that does not.
+        """
+        return ()
+
+    @classmethod
+    def model_files(cls, options: OptionsT, brief: Brief) -> Sequence[ModelFile]:  # noqa: ARG003
+        """The model files that it will load and that have no card in the store, such as an identity's weights.
+
+        The report and the run's key are told of them. A swapper's identity is among those of the brief.
+
+        Raises:
+            VfxswapError: One is missing, or is not what this stage can load, by its header.
         """
         return ()
 

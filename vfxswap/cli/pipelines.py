@@ -15,6 +15,7 @@ from vfxswap.cli.output import columns, list_problems, say
 from vfxswap.cli.progress import clock_text, renderer
 from vfxswap.errors import Cancelled, ExitCode, PipelineError
 from vfxswap.host import Host
+from vfxswap.modelfile import ModelFile
 from vfxswap.models import ModelStore
 from vfxswap.pipeline import Pipeline, load
 from vfxswap.report import Report
@@ -124,6 +125,7 @@ def plan_lines(plan: Pipeline) -> list[str]:
         ("stages", "none: passes the plate through")
     ]
     rows += [("model", _model(plan, name)) for name in sorted({name for stage in plan.stages for name in stage.models})]
+    rows += [("model file", _file(file)) for stage in plan.stages for file in stage.files]
     rows += [("delivery", f"{plan.delivery_path}: by the writer {plan.writer.name!r}"), ("device", plan.device)]
     return [f"{plan.path}: ok", *columns(rows, "  ")]
 
@@ -149,3 +151,8 @@ def _identity(plan: Pipeline, name: str) -> str:
 def _model(plan: Pipeline, name: str) -> str:
     card = plan.store.card(name)
     return f"{name}: {card.licence}{'' if card.commercial else ', not for paid work'}"
+
+
+def _file(file: ModelFile) -> str:
+    paid = {True: "", False: ", not for paid work", None: ", not said whether for paid work"}[file.commercial]
+    return f"{file.path.name}: {file.licence or 'licence not said'}{paid}; sha256 {file.sha256}"

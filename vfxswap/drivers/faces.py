@@ -1,4 +1,4 @@
-"""Drivers of the stages that work on stacked crops: swappers, mattes, colour."""
+"""Drivers of the stages that work on stacked crops: swappers and mattes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vfxswap.crops import PlateCutter
 from vfxswap.drivers.base import Around, Driver, Shot, checked, given
 from vfxswap.frame import Batch, Face, FaceBatch, Frame
 from vfxswap.identity import Identity
 from vfxswap.stage import (
-    ColorMap,
-    ColorMatch,
-    ColorMatchOptions,
     Matte,
     MatteOptions,
     Swapper,
@@ -102,7 +100,7 @@ class MatteDriver(Driver):
 
     def _matte(self, places: list[tuple[Frame, Face]]) -> list[Face]:
         options: MatteOptions = self.stage.options
-        faces = stacked(places)
+        faces = replace(stacked(places), cut=PlateCutter([frame for frame, _ in places], self.shot.view))
         shape = (len(faces), 1, *faces.crops.shape[2:])
         mattes = checked(self.stage.matte(faces), "mattes", shape).clamp(0, 1)
         combine = _COMBINED[options.combine]

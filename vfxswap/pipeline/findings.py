@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vfxswap.errors import ExitCode, Problem, VfxswapError
+from vfxswap.modelfile import ModelFile
 from vfxswap.pipeline.chain import Slot
+from vfxswap.pipeline.plan import PlannedStage
 from vfxswap.pipeline.reading import Notes
-from vfxswap.stage import Stage, StageOptions
+from vfxswap.stage import Stage, StageOptions, SwapperOptions
 
 if TYPE_CHECKING:
     from vfxswap.brief import Brief
@@ -22,6 +24,22 @@ def check_stages(slots: Sequence[Slot], brief: Brief, notes: Notes) -> None:
             for problem in _found_by(slot.cls, slot.options, brief):
                 named = problem if problem.stage else replace(problem, stage=slot.label)
                 notes.add(named, "stages", slot.index, *([problem.key] if problem.key else []))
+
+
+def with_files(stages: Sequence[PlannedStage], brief: Brief, notes: Notes) -> tuple[PlannedStage, ...]:
+    """The stages with the model files that they were given by hand; what is wrong with a file goes to the notes."""
+    return tuple(replace(stage, files=_files(stage, brief, notes)) for stage in stages)
+
+
+def _files(stage: PlannedStage, brief: Brief, notes: Notes) -> tuple[ModelFile, ...]:
+    options = stage.options
+    if isinstance(options, SwapperOptions) and options.identity not in brief.identities:
+        return ()  # the identity itself is what is wrong
+    try:
+        return tuple(stage.cls.model_files(options, brief))
+    except VfxswapError as error:
+        notes.add(Problem(str(error), stage=stage.label, exit_code=error.exit_code), "stages", stage.index)
+    return ()
 
 
 def _found_by(cls: type[Stage[Any]], options: StageOptions, brief: Brief) -> Sequence[Problem]:

@@ -50,6 +50,7 @@ def content_key(plan: Pipeline) -> str:
                 stage.owner,
                 stage.options.model_dump(),
                 [plan.store.card(name).sha256 for name in stage.models],
+                [file.sha256 for file in stage.files],
             ]
             for stage in plan.stages
         ],

@@ -19,10 +19,10 @@ from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
 from vfxswap.pipeline.delivery import check_delivery, paths_in, read_delivery
 from vfxswap.pipeline.device import choose_device
-from vfxswap.pipeline.findings import check_stages
+from vfxswap.pipeline.findings import check_stages, with_files
 from vfxswap.pipeline.key import content_key
 from vfxswap.pipeline.people import check_parts, open_identities, read_identities
-from vfxswap.pipeline.plan import Pipeline
+from vfxswap.pipeline.plan import Pipeline, PlannedStage
 from vfxswap.pipeline.plate import OpenedPlate, open_plate, read_shot
 from vfxswap.pipeline.reading import Notes, Origin, nearest
 from vfxswap.pipeline.tables import IdentityEntry, Shot
@@ -108,6 +108,7 @@ class _Draft:
         self.shot: Shot | None = None
         self.plate: OpenedPlate | None = None
         self.device = ""
+        self.stages: tuple[PlannedStage, ...] = ()
 
     def read(self, today: date, device: str | None) -> None:
         """Reads and checks everything; what is wrong goes to the notes."""
@@ -123,7 +124,9 @@ class _Draft:
             check_delivery(self.goal, self.plate, inputs, self.notes)
         self._choose_device(device)
         if self.shot is not None:
-            check_stages(self.slots, self._brief(self.shot, today), self.notes)
+            brief = self._brief(self.shot, today)
+            check_stages(self.slots, brief, self.notes)
+            self.stages = with_files(self.stages, brief, self.notes)
 
     def _check_names(self) -> None:
         for name in self.document:

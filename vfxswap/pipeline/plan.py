@@ -11,6 +11,7 @@ from vfxswap.clock import FrameRange
 from vfxswap.color import ColorTags
 from vfxswap.identity import Identity
 from vfxswap.media import DeliveryOptions, PlateInfo, Reader, Writer
+from vfxswap.modelfile import ModelFile
 from vfxswap.models import ModelStore
 from vfxswap.pipeline.tables import FaceRule, Shot
 from vfxswap.stage import Stage, StageOptions
@@ -35,6 +36,8 @@ class PlannedStage:
     """Plugin and distribution that it comes from."""
     models: tuple[str, ...] = ()
     """Names of the models that it loads; all are in the store."""
+    files: tuple[ModelFile, ...] = ()
+    """Model files that it loads beside those, such as an identity's weights."""
 
     @property
     def label(self) -> str:
