@@ -7,9 +7,10 @@ refused before a frame is decoded.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,6 +58,12 @@ class Consent(BaseModel):
             raise ValueError(f"until ({self.valid_until}) is before from ({self.valid_from})")
         return self
 
+    @property
+    def sha256(self) -> str:
+        """Of all that the record says, in hex: weights name by it the record that they were trained under."""
+        text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def objections(self, *, production: str, purpose: str | None, today: date) -> list[str]:
         """Why this record does not cover that use, in words; empty if it does."""
         found = []
@@ -73,6 +80,20 @@ class Consent(BaseModel):
         if purpose is not None and ANY not in self.purposes and purpose not in self.purposes:
             found.append(f"consent of {self.performer} is for {', '.join(self.purposes)}, not for purpose {purpose!r}")
         return found
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class WeightsEntry(BaseModel):
+    """`[weights."NAME.safetensors"]` of `identity.toml`: what was known of a file when it was trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: Sha256 = Field(description="Of the file, in lower-case hex; another file of that name is refused.")
+    licence: Words = Field(description="Of the weights.")
+    commercial: bool | None = Field(None, description="Whether paid work may use them.")
+    consent: Sha256 | None = Field(None, description="`Consent.sha256` of the record that they were trained under.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +125,8 @@ class Identity:
     """Pictures of the face, by name."""
     weights: tuple[Path, ...] = ()
     """Model files, by name."""
+    entries: Mapping[str, WeightsEntry] = field(default_factory=dict)
+    """What identity.toml says of some of them, by file name."""
     portraits: tuple[Portrait, ...] = ()
     """The stills, once the host has looked at them; only for swappers that want stills."""
 
@@ -123,14 +146,16 @@ class IdentityFile(BaseModel):
     licence: str = ""
     color_space: Annotated[str, AfterValidator(_known_space)] = "srgb"
     consent: Consent
+    weights: dict[str, WeightsEntry] = Field(default_factory=dict)
 
 
-def load_identity(name: str, folder: Path) -> tuple[Identity | None, list[Problem]]:
+def load_identity(name: str, folder: Path, *, bare: bool = False) -> tuple[Identity | None, list[Problem]]:
     """Reads an identity's folder.
 
     Args:
         name: The pipeline's name for it.
         folder: Holds identity.toml and stills (`still*.jpg|png|tif|exr`) or weights.
+        bare: Whether a folder with a consent record alone will do, for what is done before there are weights.
 
     Returns:
         The identity (None if it cannot be used) and everything that is wrong with it. What is missing of the consent
@@ -154,7 +179,7 @@ def load_identity(name: str, folder: Path) -> tuple[Identity | None, list[Proble
         return None, problems
     stills = _files(folder, STILL_SUFFIXES, "still")
     weights = _files(folder, WEIGHT_SUFFIXES, "")
-    if not stills and not weights:
+    if not (stills or weights or bare):
         return None, [
             Problem(
                 f"{folder} holds neither stills (still*.jpg, .png, .tif, .exr) nor weights "
@@ -163,6 +188,9 @@ def load_identity(name: str, folder: Path) -> tuple[Identity | None, list[Proble
                 key="path",
             )
         ]
+    absent = sorted(set(parsed.weights) - {path.name for path in weights})
+    if absent:
+        return None, [_absent(file, name, weights) for name in absent]
     return (
         Identity(
             name=name,
@@ -173,8 +201,20 @@ def load_identity(name: str, folder: Path) -> tuple[Identity | None, list[Proble
             color_space=parsed.color_space,
             stills=stills,
             weights=weights,
+            entries=parsed.weights,
         ),
         [],
+    )
+
+
+def _absent(file: Path, name: str, weights: Sequence[Path]) -> Problem:
+    names = [path.name for path in weights]
+    return Problem(
+        "there is no such file of weights in the folder; put it there, or take this table out",
+        file=str(file),
+        key=f'weights."{name}"',
+        allowed=", ".join(names) or None,
+        nearest=next(iter(difflib.get_close_matches(name, names, n=1)), None),
     )
 
 
@@ -218,14 +258,14 @@ _EXPECTED = {
     "date_type": "must be a date, such as 2026-01-31 without quotes",
     "date_from_datetime_parsing": "must be a date, such as 2026-01-31 without quotes",
     "date_from_datetime_inexact": "must be a day without a time, such as 2026-01-31",
-    "model_type": "must be a table, [consent]",
-    "model_attributes_type": "must be a table, [consent]",
+    "string_pattern_mismatch": "must be a sha256: 64 digits 0-9, a-f",
 }
 """What pydantic finds, in plain words."""
+_NO_TABLE = {"model_type", "model_attributes_type", "dict_type"}
 
 
 def _problem(file: Path, error: Any) -> Problem:
-    location = [str(part) for part in error["loc"]]
+    location = [str(part) if "." not in str(part) else json.dumps(part) for part in error["loc"]]
     kind, in_consent = error["type"], bool(location) and location[0] == "consent"
     nearest = None
     if kind == "missing":
@@ -234,6 +274,8 @@ def _problem(file: Path, error: Any) -> Problem:
         message, nearest = "unknown key", _nearest_key(location)
     elif kind == "value_error":
         message = str(error["ctx"]["error"])
+    elif kind in _NO_TABLE:
+        message = f"must be a table, [{'.'.join(location)}]"
     else:
         message = _EXPECTED.get(kind, error["msg"])
     value = error["input"]
@@ -252,7 +294,8 @@ def _shown(value: object) -> object:
 
 
 def _nearest_key(location: Sequence[str]) -> str | None:
-    model: type[BaseModel] = IdentityFile if len(location) == 1 else Consent
+    tables: dict[str, type[BaseModel]] = {"consent": Consent, "weights": WeightsEntry}
+    model = IdentityFile if len(location) == 1 else tables[location[0]]
     names = [field.alias or name for name, field in model.model_fields.items()]
     return next(iter(difflib.get_close_matches(location[-1], names, n=1)), None)
 
@@ -274,6 +317,12 @@ licence = ""
 
 # What the numbers of JPEG, PNG and TIFF stills mean; EXR stills are scene-linear.
 color_space = "srgb"
+
+# Weights that were trained for this identity may have a table each, at the end of this file; `vfxswap models card FILE`
+# prints it, and `vfxswap identity check` holds it against the file:
+# [weights."hero.safetensors"]
+# sha256 = "..."
+# licence = "..."
 
 [consent]
 # The person whose face it is, by the name that stands in the agreement.

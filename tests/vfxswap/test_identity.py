@@ -219,3 +219,45 @@ def test_a_record_that_is_there_is_left_alone(folder: Path) -> None:
         write_template(folder / "still02.jpg", "other")
     with pytest.raises(UsageError, match=r"cannot write .*: Not a directory"):
         write_template(folder / "still02.jpg" / "deeper", "other")
+
+
+WEIGHTS = """
+[weights."hero.safetensors"]
+sha256 = "{0}"
+licence = "owned by the studio"
+commercial = true
+consent = "{0}"
+"""
+
+
+def test_weights_may_have_a_table_each(folder: Path) -> None:
+    (folder / "hero.safetensors").write_bytes(b"")
+    (folder / "identity.toml").write_text(GOOD + WEIGHTS.format("a1" * 32))
+    (entry,) = opened(folder).entries.items()
+    assert entry[0] == "hero.safetensors"
+    assert (entry[1].sha256, entry[1].licence, entry[1].commercial) == ("a1" * 32, "owned by the studio", True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("a1a1", "A1", 'weights."hero.safetensors".sha256: must be a sha256: 64 digits 0-9, a-f'),
+        ("licence =", "license =", "unknown key (found 'owned by the studio'); did you mean 'licence'?"),
+        ('"hero.', '"heroe.', "there is no such file of weights in the folder"),
+        ('"owned by the studio"\ncommercial', '" "\ncommercial', 'weights."hero.safetensors".licence: is empty'),
+    ],
+)
+def test_a_wrong_table_of_weights(folder: Path, old: str, new: str, message: str) -> None:
+    (folder / "hero.safetensors").write_bytes(b"")
+    head, table = GOOD, WEIGHTS.format("a1" * 32)
+    (folder / "identity.toml").write_text(head + table.replace(old, new, 1))
+    problems, texts = found(folder)
+    assert any(message in text for text in texts), texts
+    assert all(problem.exit_code is ExitCode.USAGE for problem in problems)
+
+
+def test_a_changed_record_has_another_sha256(folder: Path) -> None:
+    consent = opened(folder).consent
+    assert consent.sha256 == opened(folder).consent.sha256
+    (folder / "identity.toml").write_text(GOOD.replace("2026-12-31", "2027-12-31"))
+    assert opened(folder).consent.sha256 != consent.sha256
