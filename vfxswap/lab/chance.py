@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vfxswap.geometry import Affine, Pose
 from vfxswap.lab.backdrop import backdrop
+from vfxswap.lab.camera import Camera
 from vfxswap.lab.closeup import Closeup, Finish
 from vfxswap.lab.expression import Expression
 from vfxswap.lab.light import RIGS, Lamp, Lighting
@@ -62,7 +63,7 @@ def drawn(looks: Looks, seed: int, number: int, limits: Range = WIDE) -> Closeup
         stance=stance,
         lighting=_light(dice),
         room=_room(dice),
-        distance_cm=50.0 * 6.0 ** dice.random(),
+        camera=Camera(distance_cm=50.0 * 6.0 ** dice.random()),
         things=tuple(replace(item, positions=item.positions + shift) for item in things),
         finish=_finish(dice, seed=number),
         slip=_slip(dice, limits.slip),

@@ -108,8 +108,8 @@ class Closeup:
     lighting: Lighting
     room: Tensor
     """`(3, H, W)` scene-linear backdrop of any size."""
-    distance_cm: float = 118.0
-    """From the camera to the origin of the performer's head."""
+    camera: Camera = field(default_factory=Camera)
+    """Of which only the place counts: the crop's scale makes up for its lens."""
     things: tuple[Part, ...] = ()
     """What stands in front, in place."""
     finish: Finish = _CLEAN
@@ -223,7 +223,7 @@ def _gain(exposed: _Exposed, performer: Performer, finish: Finish) -> float:
 
 
 def _plate(closeup: Closeup) -> View:
-    return View(Camera(distance_cm=closeup.distance_cm), _PLATE_LINES, _PLATE_LINES)
+    return View(closeup.camera, _PLATE_LINES, _PLATE_LINES)
 
 
 def _room(room: Tensor, size: int) -> Tensor:
