@@ -206,7 +206,7 @@ def _uncut(
     """The swapped face and its matte on the box's pixels."""
 
     def resampled(part: Box) -> Tensor:
-        return torch.cat(warp.uncut_face(*patch, stored_to_crop, part))
+        return torch.cat(warp.uncut_face(*patch, stored_to_crop, part, mode="bicubic"))
 
     layers = _by_strips(box, picture, view, resampled)
     return layers[:-1], layers[-1:]

@@ -323,12 +323,19 @@ class ColorMatchOptions(StageOptions):
         "frame", description="Match each frame for itself, or the whole shot by one map from frames spread over it."
     )
     lock_frames: int = Field(9, ge=1, le=99, description="Frames looked at for lock = 'shot'.")
+    openings: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="How far eyes and teeth take the plate's light alone, as far as its own eyes and teeth show it, and "
+        "not the map of the skin; 0 maps them as if they were skin. Wants dense landmarks.",
+    )
 
 
 class ColorMatch(Stage[OptionsT]):
     """Brings a swapped face to the plate's colours.
 
-    Its `Options` derive from `ColorMatchOptions`; the host does `strength` and `lock`.
+    Its `Options` derive from `ColorMatchOptions`; the host does `strength`, `lock` and `openings`.
     """
 
     needs = frozenset({"swapped", "matte"})

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vfxswap.drivers.base import Around, Driver, Shot, Step
-from vfxswap.drivers.faces import ColorDriver, MatteDriver, SwapperDriver
+from vfxswap.drivers.color import ColorDriver
+from vfxswap.drivers.faces import MatteDriver, SwapperDriver
 from vfxswap.drivers.finding import AlignerDriver, DetectorDriver
 from vfxswap.drivers.pasting import BlendDriver
 from vfxswap.drivers.time import DeflickerDriver, ProcessDriver

@@ -1,0 +1,95 @@
+"""The driver of colour matches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from vfxswap.drivers.base import Around, Driver, Shot, checked, given
+from vfxswap.drivers.faces import per_face
+from vfxswap.frame import Face, Frame
+from vfxswap.geometry import Landmarks
+from vfxswap.ops.openings import OPENINGS, OpeningGain, eye_distance_px, opening_gain, opening_masks
+from vfxswap.stage import ColorMap, ColorMatch, ColorMatchOptions
+
+
+class _Colors(NamedTuple):
+    """How a face gets the plate's colours."""
+
+    skin: ColorMap
+    openings: Sequence[OpeningGain]
+
+
+class ColorDriver(Driver):
+    """Fits colours for each face alone, or once for each identity of the shot."""
+
+    stage: ColorMatch[Any]
+
+    def __init__(self, stage: ColorMatch[Any], shot: Shot) -> None:
+        super().__init__(stage, shot)
+        self._locked: dict[str | None, _Colors] = {}
+
+    def survey_frames(self) -> Sequence[int]:
+        """Frames spread evenly over the plate, for lock = "shot"."""
+        options: ColorMatchOptions = self.stage.options
+        if options.lock == "frame":
+            return self.stage.survey_frames(self.shot.first, self.shot.last)
+        count = self.shot.last - self.shot.first + 1
+        steps = min(options.lock_frames, count)
+        return sorted({self.shot.first + (2 * i + 1) * count // (2 * steps) for i in range(steps)})
+
+    def survey(self, frames: Sequence[Frame]) -> None:
+        """Fits one map for each identity over all its faces."""
+        super().survey(frames)
+        options: ColorMatchOptions = self.stage.options
+        faces = [
+            face for frame in frames for face in frame.faces if face.swapped is not None and face.matte is not None
+        ]
+        for identity in sorted({face.identity for face in faces}, key=str) if options.lock == "shot" else ():
+            mine = [face for face in faces if face.identity == identity]
+            self._locked[identity] = self._fit(mine, [self._openings(face) for face in mine])
+
+    def _openings(self, face: Face) -> Tensor:
+        """`(2, S, S)` where eyes and mouth are not skin."""
+        masks = opening_masks(_in_crop(face), given(face.crop))
+        options: ColorMatchOptions = self.stage.options
+        return masks * options.openings
+
+    def _fit(self, faces: Sequence[Face], openings: Sequence[Tensor]) -> _Colors:
+        swapped, plate = ([given(getattr(face, name)) for face in faces] for name in ("swapped", "crop"))
+        skin = [given(face.matte) * (1 - masks.amax(dim=0)) for face, masks in zip(faces, openings, strict=True)]
+        sizes = [eye_distance_px(_in_crop(face)) for face in faces]
+        gains = [
+            opening_gain(swapped, plate, [masks[kind] for masks in openings], eye_distances_px=sizes)
+            for kind in range(len(OPENINGS))
+        ]
+        return _Colors(self.stage.fit(torch.stack(swapped), torch.stack(plate), torch.stack(skin)), gains)
+
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        """See `Driver`."""
+        return per_face(around.batch, lambda face: face.swapped is not None, self._match)
+
+    def _match(self, places: list[tuple[Frame, Face]]) -> list[Face]:
+        return [self._matched(face) for _, face in places]
+
+    def _matched(self, face: Face) -> Face:
+        options: ColorMatchOptions = self.stage.options
+        openings = self._openings(face)
+        colors = self._locked.get(face.identity)
+        if colors is None:
+            if options.lock == "shot":
+                return replace(face, notes=(*face.notes, "colour not matched: face in none of the surveyed frames"))
+            colors = self._fit([face], [openings])
+        swapped: Tensor = given(face.swapped)
+        matched = checked(colors.skin(swapped[None])[0], "matched colours", tuple(swapped.shape))
+        for mask, (gain, trust) in zip(openings, colors.openings, strict=True):
+            matched = torch.lerp(matched, swapped * gain, mask * trust)
+        return replace(face, swapped=torch.lerp(swapped, matched, options.strength))
+
+
+def _in_crop(face: Face) -> Landmarks:
+    return cast("Landmarks", given(face.landmarks).mapped(given(face.plate_to_crop)))
