@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -59,10 +60,16 @@ class FacesetWriter:
             remove_faceset(folder)
         if (folder / INDEX).exists():
             raise UsageError(f"{folder} holds a faceset already; write elsewhere, or replace it with --overwrite")
-        for name in ("faces", "mattes"):
-            make_folder(folder / name)
+        make_folder(folder / "faces")
         self._go_on() if (folder / JOURNAL).is_file() else self._begin()
         self._names = {Path(record.file).stem for record in self.records}
+
+    def discard(self) -> None:
+        """Removes what was begun, and the folders that are empty then."""
+        remove_faceset(self.folder)
+        for folder in (self.folder / "faces", self.folder / "mattes", self.folder):
+            with suppress(OSError):  # somebody's files are in it
+                folder.rmdir()
 
     def _begin(self) -> None:
         with whole(self.folder / JOURNAL) as temporary:
@@ -133,6 +140,7 @@ class FacesetWriter:
             **_measures(stored(image, self.info.bits), kept),
         )
         if matte is not None:
+            make_folder(self.folder / "mattes")
             write_png(self.folder / f"mattes/{name}.png", matte, bits=8)
         self._note(record)
         return record
@@ -176,6 +184,11 @@ class FacesetWriter:
             temporary.write_text(f'{head[:-1]}, "faces": [\n{lines}\n]}}\n', encoding="utf-8")
         (self.folder / JOURNAL).unlink(missing_ok=True)
         return Faceset(self.folder, self.crop, info, final)
+
+
+def holds_faceset(folder: Path) -> bool:
+    """Whether there is a finished faceset in a folder."""
+    return (folder / INDEX).is_file()
 
 
 def remove_faceset(folder: Path) -> None:
