@@ -294,16 +294,23 @@ def _ahead(pool: Executor, jobs: Iterable[_Job]) -> Iterator[_Result]:
 
 @contextmanager
 def _processes(workers: int) -> Iterator[Executor | None]:
-    """A pool of processes with one thread each; none for a single worker."""
+    """A pool of processes with one thread each; none for a single worker.
+
+    This process has one thread too meanwhile: it writes small pictures, and threads that wait for more would take the
+    cores from those who draw.
+    """
     if workers <= 1:
         yield None
         return
+    own = torch.get_num_threads()
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
     )
     try:
+        torch.set_num_threads(1)
         yield pool
     finally:
+        torch.set_num_threads(own)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
