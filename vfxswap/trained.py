@@ -1,0 +1,194 @@
+"""A trained file: the weights of a comb in safetensors, and a card that says whose, from what, and on which terms.
+
+The card is JSON in the file's own metadata, so that neither gets lost without the other, and is read without touching a
+tensor. No pickle is read or written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from vfxswap import __version__
+from vfxswap.alignment import CropSpec, TemplateName
+from vfxswap.errors import UsageError
+from vfxswap.files import whole
+from vfxswap.identity import Consent
+
+if TYPE_CHECKING:
+    from vfxswap.nets.comb import Comb
+
+METADATA = "vfxswap"
+"""The key of the card in the file's metadata."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FacesetUse(_Record):
+    """A faceset that was trained on."""
+
+    name: str
+    """Of its folder."""
+    sha256: str
+    """`Faceset.hash`."""
+    faces: int = Field(ge=0)
+    """Trained on."""
+    held_out: int = Field(ge=0)
+    """Kept for the scores."""
+    left_out: int = Field(default=0, ge=0)
+    """Could not be read."""
+
+
+class TrainedIdentity(_Record):
+    """Whose face a decoder makes."""
+
+    title: str
+    """The `name` of identity.toml."""
+    consent: Consent | None = None
+    """The record that it was trained under; None for those of a plate, who are replaced."""
+    licence: str = ""
+    facesets: tuple[FacesetUse, ...] = ()
+
+
+class CurvePoint(_Record):
+    """A place of the training curve."""
+
+    iteration: int
+    loss: float
+
+
+class TrainedCard(_Record):
+    """Everything that is said of a trained file."""
+
+    format: Literal["vfxswap-trained"] = "vfxswap-trained"
+    version: Literal[1] = 1
+    architecture: str
+    """`vfxswap.nets.comb.ARCHITECTURE`."""
+    spec: Mapping[str, Any]
+    """`CombSpec.to_dict`."""
+    template: TemplateName
+    """How its crops are aligned; their side is the spec's."""
+    zoom: float = Field(default=1.0, gt=0)
+    color_space: str = "srgb"
+    """What its pictures' values mean."""
+    identities: Mapping[str, TrainedIdentity]
+    """By the names of its decoders; empty for a base, whose performers are nobody."""
+    production: str = ""
+    purpose: str = ""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """The settings of the training file, all of them."""
+    base: str = ""
+    """sha256 of the trained file that it started from; empty if it started from noise."""
+    iterations: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
+    """Of training, all its parts together."""
+    curve: tuple[CurvePoint, ...] = ()
+    scores: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
+    """By identity, on the faces that were held out: `psnr_matte_db`, `psnr_db`, `ssim`, `faces`."""
+    licence: str = ""
+    commercial: bool | None = None
+    """Whether paid work may use it; None where it was not said."""
+    made_by: str = f"vfxswap {__version__}"
+
+    @property
+    def crop(self) -> CropSpec:
+        """The crops that it must be given."""
+        return CropSpec(self.template, int(self.spec["size_px"]), self.zoom)
+
+
+class Trained(NamedTuple):
+    """A trained file in memory."""
+
+    model: Comb
+    """In evaluation mode, without gradients."""
+    card: TrainedCard
+
+
+def save_trained(path: Path, model: Comb, card: TrainedCard, *, half: bool = False) -> None:
+    """Writes a trained file; it appears when it is whole.
+
+    Args:
+        path: Ends in `.safetensors`.
+        model: Its spec must be the card's.
+        card: What is said of it.
+        half: Stores weights in 16 bits.
+
+    Raises:
+        UsageError: Card and model differ, or a weight is not finite.
+        MediaError: The file cannot be written.
+    """
+    import torch  # noqa: PLC0415 - cards are read without it
+    from safetensors.torch import save  # noqa: PLC0415
+
+    from vfxswap.nets.comb import ARCHITECTURE  # noqa: PLC0415
+
+    if dict(card.spec) != model.spec.to_dict() or card.architecture != ARCHITECTURE:
+        raise UsageError(f"the card of {path.name} describes another model: {dict(card.spec)}, not {model.spec}")
+    kind = torch.float16 if half else torch.float32
+    tensors = {name: value.detach().to("cpu", kind).contiguous() for name, value in model.state_dict().items()}
+    if spoilt := [name for name, value in tensors.items() if not bool(value.isfinite().all())]:
+        raise UsageError(f"the model is spoilt and was not written: {spoilt[0]} holds values that are no numbers")
+    data = save(tensors, {METADATA: card.model_dump_json(by_alias=True)})
+    with whole(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_card(path: Path) -> TrainedCard:
+    """Reads the card of a trained file, and no tensor.
+
+    Raises:
+        UsageError: There is no such file, it is no trained file, or its card is wrong.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no trained file {path}")
+    try:
+        with safe_open(str(path), framework="np") as file:
+            text = (file.metadata() or {}).get(METADATA)
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"{path} is no safetensors file: {error}") from error
+    if text is None:
+        raise UsageError(f"{path} is a safetensors file without a card of vfxswap; only those of `vfxswap train` do")
+    try:
+        return TrainedCard.model_validate_json(text)
+    except ValidationError as error:
+        found = error.errors()[0]
+        where = ".".join(map(str, found["loc"]))
+        raise UsageError(f"the card of {path} is wrong: {where}: {found['msg']} ({_shown(found['input'])})") from error
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, default=str)[:60]
+
+
+def load_trained(path: Path, device: str = "cpu") -> Trained:
+    """Reads a trained file.
+
+    Args:
+        path: The file.
+        device: Where its weights shall be.
+
+    Raises:
+        UsageError: It is no trained file, of another architecture, or its weights are not those that its card says.
+    """
+    from safetensors.torch import load_file  # noqa: PLC0415 - cards are read without torch
+
+    from vfxswap.nets.comb import ARCHITECTURE, Comb, CombSpec  # noqa: PLC0415
+
+    card = read_card(path)
+    if card.architecture != ARCHITECTURE:
+        raise UsageError(f"{path} holds a model of architecture {card.architecture!r}; this reads {ARCHITECTURE!r}")
+    model = Comb(CombSpec.from_dict(card.spec))
+    state, wanted = load_file(path), model.state_dict()
+    wrong = sorted(set(state) ^ set(wanted)) or [n for n in wanted if state[n].shape != wanted[n].shape]
+    wrong = wrong or [name for name, value in state.items() if not bool(value.isfinite().all())]
+    if wrong:
+        raise UsageError(f"the weights of {path} are not those of its card: see {', '.join(wrong[:3])}")
+    model.load_state_dict({name: value.float() for name, value in state.items()})
+    return Trained(model.to(device).eval().requires_grad_(requires_grad=False), card)
