@@ -170,7 +170,7 @@ class _Assembly:
         return self._shop.pool.submit(task).result()
 
     def _survey(self, step: Step, before: Sequence[Station]) -> None:
-        numbers = sorted(set(step.survey_frames()))
+        numbers = sorted(set(step.survey_frames()) - set(self._plan.plate.holes))
         if numbers:
             frames = list(rendered(self._shop, before, numbers))
             self._in_pool(lambda: step.survey(frames))

@@ -1,13 +1,17 @@
-"""Files that appear under their names only when they are whole."""
+"""Files that appear under their names only when they are whole, and files that are numbered by frame."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vfxswap.errors import MediaError
+from vfxswap.errors import MediaError, UsageError
+
+_NUMBER = re.compile(r"%(?:0(\d+))?d|(#+)|(@{2,})|\$F(\d*)")
+"""A place for the frame number. One `@` alone is a letter of the name."""
 
 
 @contextmanager
@@ -39,3 +43,72 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"cannot make the folder {folder}: {error}; choose another one", path=folder) from error
+
+
+class FramePattern:
+    """Files with the frame number in their name: `%04d`, `%d`, `####`, `@@@@`, `$F4` or `$F`; or one file for all.
+
+    Args:
+        path: Folder and name; the number stands in the name.
+
+    Raises:
+        UsageError: The name has several places for a number, or one `#`, which is one digit in some programs and four
+            in others.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.pattern = path
+        found = list(_NUMBER.finditer(path.name))
+        if len(found) > 1:
+            raise UsageError(f"{path.name} has {len(found)} places for a frame number; write one, such as ####")
+        self._match = found[0] if found else None
+        if self._match is not None and self._match[2] == "#":
+            raise UsageError(
+                f"{path.name}: one # is one digit in some programs and four in others; write #### or %04d, or %d for"
+                " numbers without leading zeros"
+            )
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether there is a place for the number; else one file stands for all frames."""
+        return self._match is not None
+
+    def path(self, frame: int) -> Path:
+        """The file of a frame, there or not."""
+        if self._match is None:
+            return self.pattern
+        printf, hashes, ats, houdini = self._match.groups()
+        digits = len(hashes or ats or "") or int(printf or houdini or 0)
+        start, end = self._around
+        return self.pattern.with_name(f"{start}{frame:0{digits}d}{end}")
+
+    def paths(self, frames: Iterable[int]) -> list[Path]:
+        """The files of some frames, there or not, each once."""
+        return list(dict.fromkeys(self.path(frame) for frame in frames))
+
+    def existing(self) -> dict[int, Path]:
+        """The files that are there by frame number, ascending; none for a name without a place for the number.
+
+        Numbers with other leading zeros than the pattern's are other files.
+        """
+        folder = self.pattern.parent
+        if self._match is None or not folder.is_dir():
+            return {}
+        start, end = (re.escape(part) for part in self._around)
+        shape = re.compile(f"{start}(-?[0-9]+){end}")
+        matches = ((shape.fullmatch(path.name), path) for path in folder.iterdir())
+        found = {int(match[1]): path for match, path in matches if match and self.path(int(match[1])) == path}
+        return dict(sorted(found.items()))
+
+    @property
+    def _around(self) -> tuple[str, str]:
+        """The name before and after the number."""
+        name = self.pattern.name
+        if self._match is None:
+            return name, ""
+        return name[: self._match.start()], name[self._match.end() :]
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a name has a place for the frame number."""
+    return _NUMBER.search(path.name) is not None

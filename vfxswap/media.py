@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.frame import Frame
+from vfxswap.geometry import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class PlateInfo:
     first: int
     """Number of the first frame; 1 for a movie."""
     count: int
-    """Number of frames."""
+    """Number of frames; in a sequence with holes, as many as if it had none."""
     rate: Fraction
     """Nominal frames a second; of a plate with a variable rate, the average."""
     variable_rate: bool = False
@@ -57,6 +58,11 @@ class PlateInfo:
     """Whether the container says that frames hold two fields."""
     metadata: dict[str, str] = field(default_factory=dict)
     """Other text that the file carries."""
+    holes: tuple[int, ...] = ()
+    """Numbers between the first and the last frame of which a sequence has no picture, ascending."""
+    display: Box | None = None
+    """The display window, in pixels of the upright picture, where it is not the whole picture (overscan, or a region
+    that was cropped); may reach beyond it."""
 
     @property
     def last(self) -> int:
@@ -92,7 +98,8 @@ class Reader(ABC):
     def frames(self, first: int, last: int) -> Iterator[Frame]:
         """Decodes the frames `first..last` (inclusive, within the plate) in order, in the plate's own form.
 
-        May be called again with another range; an earlier iterator is then done.
+        Holes are left out, and the frame after one has `cut_before`: no window reaches over what is not there. May be
+        called again with another range; an earlier iterator is then done.
 
         Raises:
             TruncatedPlate: The plate ends, or breaks, before `last`; names the first frame that is not there.
@@ -116,7 +123,11 @@ class DeliveryOptions(BaseModel):
 
 
 class Writer(ABC):
-    """Writes one delivery; used as a context: left by an error, nothing appears under the delivery's name."""
+    """Writes one delivery; used as a context: left by an error, nothing appears under the delivery's name.
+
+    Of a sequence, each frame is a file of its own, which appears when it is whole and then stays, whatever becomes of
+    the others.
+    """
 
     name: ClassVar[str]
     """As `vfxswap plugins` lists it."""
@@ -133,11 +144,22 @@ class Writer(ABC):
     def problems(cls, path: Path, options: DeliveryOptions, like: PlateInfo, tags: ColorTags) -> Sequence[str]:
         """What is wrong with this delivery of this plate, before anything is opened; empty if nothing is."""
 
+    @classmethod
+    def remarks(
+        cls,
+        path: Path,  # noqa: ARG003 - for those who override it
+        options: DeliveryOptions,  # noqa: ARG003
+        like: PlateInfo,  # noqa: ARG003
+        tags: ColorTags,  # noqa: ARG003
+    ) -> Sequence[str]:
+        """What the report shall say of this delivery, such as another compression than the plate's."""
+        return ()
+
     @abstractmethod
     def __init__(
         self, path: Path, options: DeliveryOptions, *, like: PlateInfo, tags: ColorTags, first: int, last: int
     ) -> None:
-        """Opens a temporary file in the delivery's folder.
+        """Makes the delivery ready, with temporary files in its folder.
 
         Args:
             path: Where the delivery shall be.
@@ -169,7 +191,10 @@ class Writer(ABC):
 
     @abstractmethod
     def keep_partial(self) -> tuple[Path, ...]:
-        """Ends what was written so far as `NAME.partial` and returns these paths; its own name stays free."""
+        """Ends what was written so far as `NAME.partial` and returns these paths; its own name stays free.
+
+        The whole frames of a sequence have their names already.
+        """
 
     @abstractmethod
     def abandon(self) -> None:

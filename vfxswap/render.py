@@ -16,8 +16,10 @@ import torch
 
 from vfxswap.assembly import Workshop, assembled
 from vfxswap.chunks import Batches, spans_to_compute
+from vfxswap.clock import FrameRange
 from vfxswap.conveyor import ReadAhead, Sink
 from vfxswap.errors import Cancelled, FrameFailed, MediaError, TruncatedPlate, UsageError, VfxswapError
+from vfxswap.files import FramePattern
 from vfxswap.frame import Frame
 from vfxswap.host import Host
 from vfxswap.line import Station, carry, reach
@@ -98,10 +100,13 @@ def render(
     progress: ProgressCallback | None = None,
 ) -> Report:
     """Runs a pipeline that is loaded already; see `run`."""
-    if plan.delivery_path.exists() and not overwrite:
-        return _standing(plan)
+    files = FramePattern(plan.delivery_path)
+    if not overwrite and any(path.exists() for path in files.paths(plan.frames)):
+        return _standing(plan, files)
     _make_folder(plan.delivery_path.parent)
     report = Report(run=described(plan, host))
+    if remarks := plan.writer.remarks(plan.delivery_path, plan.writer_options, plan.plate, plan.tags):
+        report.run["remarks"] = list(remarks)
     device = torch.device(plan.device)
     count = workers or (cores() if device.type == "cpu" else 2)
     host.notify("vfxswap_shot_started", pipeline=str(plan.path), first=plan.frames[0], last=plan.frames[-1])
@@ -126,10 +131,18 @@ def render(
     return report
 
 
-def _standing(plan: Pipeline) -> Report:
-    """What to make of a delivery that is there already."""
-    if finished_run(plan.delivery_path) == (plan.key, str(plan.frames)):
-        return Report(outputs=(plan.delivery_path,), already_done=True, path=report_path(plan.delivery_path))
+def _standing(plan: Pipeline, files: FramePattern) -> Report:
+    """What to make of a delivery that is there already, or of some of its frames."""
+    wanted = files.paths(plan.frames)
+    missing = [path for path in wanted if not path.exists()]
+    if not missing and finished_run(plan.delivery_path) == (plan.key, str(plan.frames)):
+        return Report(outputs=tuple(wanted), already_done=True, path=report_path(plan.delivery_path))
+    if missing:
+        there = FrameRange.of(number for number in plan.frames if files.path(number).exists())
+        raise UsageError(
+            f"{len(there)} of the {len(wanted)} frames of {plan.delivery_path} are there already ({there}); write"
+            " elsewhere with --out, write the others with --frames, or replace them with --overwrite"
+        )
     raise UsageError(
         f"{plan.delivery_path} is there already and was made from other settings, another plate or other versions;"
         " write elsewhere with --out, or replace it with --overwrite"

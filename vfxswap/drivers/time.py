@@ -47,7 +47,8 @@ class Cuts(Step):
 
     def _marked(self, window: Window) -> Frame:
         thumbnails = [cast("Tensor", frame.props[_THUMBNAIL]) for frame in window.frames]
-        return replace(window.frame, cut_before=cut.cut_before(thumbnails, window.center))
+        found = window.frame.cut_before or cut.cut_before(thumbnails, window.center)
+        return replace(window.frame, cut_before=found)
 
 
 class GivenCuts(Step):
@@ -58,7 +59,9 @@ class GivenCuts(Step):
 
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Step`."""
-        return tuple(replace(frame, cut_before=frame.number in self._cuts) for frame in around.batch)
+        return tuple(
+            replace(frame, cut_before=frame.cut_before or frame.number in self._cuts) for frame in around.batch
+        )
 
 
 class ProcessDriver(Driver):

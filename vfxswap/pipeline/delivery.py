@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from vfxswap.errors import PluginError, Problem
+from vfxswap.errors import PluginError, Problem, UsageError
+from vfxswap.files import FramePattern
 from vfxswap.media import DeliveryOptions, Writer
 from vfxswap.pipeline.plate import OpenedPlate
 from vfxswap.pipeline.reading import Notes
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vfxswap.host import Host
 
 _OWN_KEYS = tuple(Delivery.model_fields)
-_NUMBER = re.compile(r"%0?\d*d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +84,6 @@ def check_delivery(goal: Goal, plate: OpenedPlate | None, inputs: Iterable[tuple
         notes.add(Problem(message, stage="delivery"), "delivery")
 
 
-def numbered(path: Path, frames: Iterable[int]) -> list[Path]:
-    """The files of a `name.%04d.exr`; the path itself where it has no such place for the frame number."""
-    match = _NUMBER.search(path.name)
-    if match is None:
-        return [path]
-    return [path.with_name(path.name[: match.start()] + match[0] % n + path.name[match.end() :]) for n in frames]
-
-
 def paths_in(value: object) -> Iterator[Path]:
     """The paths among a record's values, at any depth."""
     if isinstance(value, Path):
@@ -112,8 +103,16 @@ def _overlap(delivery: Path, source: Path, frames: Sequence[int]) -> bool:
     """Whether a file of the delivery is a file of the source, by whatever name, link or mount."""
     if delivery.resolve() == source.resolve():
         return True
-    sources = {found for path in numbered(source, frames) if (found := _file_id(path)) is not None}
-    return bool(sources) and any(_file_id(path) in sources for path in numbered(delivery, frames))
+    sources = {found for path in _files(source, frames) if (found := _file_id(path)) is not None}
+    return bool(sources) and any(_file_id(path) in sources for path in _files(delivery, frames))
+
+
+def _files(path: Path, frames: Sequence[int]) -> list[Path]:
+    """The files of a sequence's frames, or the file itself."""
+    try:
+        return FramePattern(path).paths(frames) or [path]
+    except UsageError:
+        return [path]  # whoever reads or writes it says what is wrong with the name
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:

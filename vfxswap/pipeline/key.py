@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import vfxswap
-from vfxswap.pipeline.delivery import numbered
+from vfxswap.errors import UsageError
+from vfxswap.files import FramePattern
 from vfxswap.pipeline.plan import Pipeline
 
 _LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless")
@@ -38,7 +39,7 @@ def content_key(plan: Pipeline) -> str:
         "device": plan.device.partition(":")[0],
         "shot": plan.shot.model_dump(exclude={"frames"}),
         "frames": str(plan.frames),
-        "plate": [_stamp(path) for path in numbered(plan.plate.path, whole)],
+        "plate": [_stamp(path) for path in FramePattern(plan.plate.path).paths(whole)],
         "tags": [int(tag) for tag in (plan.tags.primaries, plan.tags.transfer, plan.tags.matrix, plan.tags.range)],
         "identities": {
             name: [plan.casting[name].model_dump(), identity.color_space, identity.folder]
@@ -86,11 +87,11 @@ def _contents(path: Path) -> list[Any]:
     """The stamps of a file, of a folder's files, or of a sequence's."""
     if path.is_dir():
         return [_stamp(file) for file in sorted(path.iterdir()) if file.is_file() and file.name != "identity.toml"]
-    if not path.exists() and numbered(path, [1]) != [path] and path.parent.is_dir():
-        start, _, end = path.name.partition("%")
-        end = end.partition("d")[2]
-        return [_stamp(file) for file in sorted(path.parent.glob(f"{start}*{end}"))]
-    return [_stamp(path)]
+    try:
+        sequence = FramePattern(path).existing()
+    except UsageError:
+        sequence = {}  # two places for a number: a name like any other
+    return [_stamp(file) for file in sequence.values()] or [_stamp(path)]
 
 
 def _stamp(path: Path) -> list[Any]:

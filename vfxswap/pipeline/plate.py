@@ -76,7 +76,7 @@ def _frames(shot: Shot, info: PlateInfo, notes: Notes) -> FrameRange:
         message = "there are cuts outside the plate"
         notes.add(Problem(message, stage="shot", key="cuts", value=outside, allowed=allowed), "shot", "cuts")
     if shot.frames is None:
-        return FrameRange.of(range(info.first, info.last + 1))
+        return _without_holes(FrameRange.of(range(info.first, info.last + 1)), shot, info, notes)
     frames = FrameRange.parse(shot.frames)
     if frames[0] < info.first or frames[-1] > info.last:
         message = f"the plate has no frames {_outside(frames, info)}"
@@ -85,7 +85,19 @@ def _frames(shot: Shot, info: PlateInfo, notes: Notes) -> FrameRange:
             "shot",
             "frames",
         )
-    return frames
+    return _without_holes(frames, shot, info, notes)
+
+
+def _without_holes(frames: FrameRange, shot: Shot, info: PlateInfo, notes: Notes) -> FrameRange:
+    """The frames that are there; those that are missing are said, unless they may be skipped."""
+    missing = FrameRange.of(set(frames) & set(info.holes))
+    if missing and (shot.on_hole == "fail" or len(missing) == len(frames)):
+        message = (
+            f"the sequence has no files for {len(missing)} of its frames: {missing}; bring them, leave them out of"
+            ' frames, or set on_hole = "skip"'
+        )
+        notes.add(Problem(message, stage="shot", key="plate", value=str(shot.plate)), "shot", "plate")
+    return FrameRange.of(number for number in frames if number not in missing)
 
 
 def _outside(frames: FrameRange, info: PlateInfo) -> FrameRange:

@@ -31,7 +31,7 @@ def _frame_range(text: str) -> str:
 
 def _known_space(name: str) -> str:
     if name not in SPACES:
-        raise PydanticCustomError("unknown_name", "is not a colour space of movies")
+        raise PydanticCustomError("unknown_name", "is not a known colour space")
     return name
 
 
@@ -48,11 +48,19 @@ class Table(BaseModel):
 class Shot(Table):
     """`[shot]`: the plate, what is known of it, and for whom it is."""
 
-    plate: PipelinePath = Field(description="The movie or picture to work on, relative to the pipeline file.")
+    plate: PipelinePath = Field(
+        description="The movie, picture or image sequence to work on, relative to the"
+        " pipeline file; a sequence as `plate.%04d.exr`, `plate.####.exr`, `plate.@@@@.exr` or `plate.$F4.exr`."
+    )
     frames: Annotated[str, BeforeValidator(_as_text), AfterValidator(_frame_range)] | None = Field(
         default=None,
         description='Frames to write, as `"1001-1100"`, `"1001-1100x2"` or `"1001,1005-1010"`, both ends included;'
         " all of the plate if left out. A movie's first frame is 1.",
+    )
+    on_hole: Literal["fail", "skip"] = Field(
+        default="fail",
+        description="A frame that is missing in an image sequence: nothing is done, and all are listed before the"
+        " start, or the frame is missing in the delivery too. Frames are never renumbered.",
     )
     production: str | None = Field(
         default=None,
@@ -141,7 +149,8 @@ class Delivery(Table):
     """`[delivery]`: where the result goes; every other key is the writer's own option."""
 
     path: PipelinePath = Field(
-        description="The file to write, relative to the pipeline file; its suffix says the format."
+        description="The file to write, relative to the pipeline file; its suffix says the format. An image sequence as"
+        " `out.%04d.exr`, `out.####.exr`, `out.@@@@.exr` or `out.$F4.exr`, numbered as the plate is."
     )
     layers: tuple[str, ...] = Field(
         default=(), description="Extra images beside the result, where the writer can hold them."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,56 +12,14 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from vfxswap.errors import MediaError
+from vfxswap.errors import MediaError, UsageError
+from vfxswap.files import FramePattern
 from vfxswap.frame import FaceBatch
 from vfxswap.ops.matte import border_distance, soft_edge
 from vfxswap.ops.warp import cut, cut_box
 from vfxswap.stage import Matte, MatteOptions, PipelinePath
 
-_NUMBER = re.compile(r"%(?:0(\d+))?d|(#+)|(@+)|\$F(\d*)")
 _LUMA = ("Y", "L")
-
-
-class FrameSequence:
-    """Files with a frame number in their name: `%04d`, `####`, `@@@@` or `$F4`; without one, a single still.
-
-    Args:
-        pattern: Folder and name; the number stands in the name.
-    """
-
-    def __init__(self, pattern: Path) -> None:
-        self.pattern = pattern
-        found = list(_NUMBER.finditer(pattern.name))
-        if len(found) > 1:
-            raise ValueError(f"{pattern.name} has {len(found)} places for a frame number; write one, such as ####")
-        self._match = found[0] if found else None
-
-    @property
-    def still(self) -> bool:
-        """Whether one file stands for all frames."""
-        return self._match is None
-
-    def path(self, frame: int) -> Path:
-        """The file of a frame, there or not."""
-        if self._match is None:
-            return self.pattern
-        printf, hashes, ats, houdini = self._match.groups()
-        digits = len(hashes or ats or "") or int(printf or houdini or 0)
-        name, (start, end) = self.pattern.name, self._match.span()
-        return self.pattern.with_name(f"{name[:start]}{frame:0{digits}d}{name[end:]}")
-
-    def existing(self) -> Iterator[Path]:
-        """The files that are there, in no order."""
-        if self._match is None:
-            if self.pattern.is_file():
-                yield self.pattern
-            return
-        name, (start, end) = self.pattern.name, self._match.span()
-        shape = re.compile(re.escape(name[:start]) + r"(-?\d+)" + re.escape(name[end:]))
-        for path in self.pattern.parent.iterdir():
-            match = shape.fullmatch(path.name)
-            if match and self.path(int(match[1])) == path:
-                yield path
 
 
 class RotoOptions(MatteOptions):
@@ -88,9 +44,20 @@ class RotoOptions(MatteOptions):
     def _there(cls, path: Path) -> Path:
         if not path.parent.is_dir():
             raise ValueError(f"there is no folder {path.parent}")
-        if next(FrameSequence(path).existing(), None) is None:
+        try:
+            there = _first(FramePattern(path))
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        if there is None:
             raise ValueError(f"there is no file {path.name} in {path.parent}; export the roto or correct the pattern")
         return path
+
+
+def _first(mattes: FramePattern) -> Path | None:
+    """One file that is there, if any is: the first frame's, or the still."""
+    if mattes.is_numbered:
+        return next(iter(mattes.existing().values()), None)
+    return mattes.pattern if mattes.pattern.is_file() else None
 
 
 class Roto(Matte[RotoOptions]):
@@ -104,8 +71,8 @@ class Roto(Matte[RotoOptions]):
         Raises:
             MediaError: The file cannot be read, has another size than the plate, or lacks the channel.
         """
-        self._sequence = FrameSequence(self.options.path)
-        first = min(self._sequence.existing(), default=None)
+        self._sequence = FramePattern(self.options.path)
+        first = _first(self._sequence)
         if first is None:
             raise MediaError(f"no file of {self.options.path} is left; export the roto again", path=self.options.path)
         self._checked(first, frame=None)[0].close()

@@ -18,7 +18,7 @@ from vfxswap.errors import MediaError
 from vfxswap.frame import FaceBatch
 from vfxswap.geometry import Landmarks
 from vfxswap.stage import Setting
-from vfxswap_plugins.mattes.roto import FrameSequence, Roto, RotoOptions
+from vfxswap_plugins.mattes.roto import Roto, RotoOptions
 
 Batch = Callable[..., FaceBatch]
 WIDTH, HEIGHT = 160, 120
@@ -206,19 +206,3 @@ def test_a_pattern_without_files_is_refused_by_the_options(tmp_path: Path) -> No
     context = {"folder": tmp_path}
     options = RotoOptions.model_validate_json('{"path": "m.%d.png"}', context=context)
     assert options.path == tmp_path / "m.%d.png"
-
-
-@pytest.mark.parametrize(
-    ("pattern", "frame", "name"),
-    [
-        ("a.%04d.exr", 7, "a.0007.exr"),
-        ("a_%d.png", 1001, "a_1001.png"),
-        ("a.###.png", 12345, "a.12345.png"),
-        ("a.@@.png", 3, "a.03.png"),
-        ("a.$F4.tif", -3, "a.-003.tif"),
-        ("a.$F.tif", 3, "a.3.tif"),
-        ("still.png", 99, "still.png"),
-    ],
-)
-def test_frame_names(pattern: str, frame: int, name: str) -> None:
-    assert FrameSequence(Path("roto") / pattern).path(frame) == Path("roto") / name

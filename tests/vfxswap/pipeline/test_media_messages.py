@@ -57,7 +57,7 @@ def test_an_interlaced_plate(complaints: Complaints, project: Path) -> None:
 def test_all_of_a_table_is_told_at_once(complaints: Complaints, pipeline_text: str) -> None:
     wrong = '[shot]\nframes = "90-110"\ncuts = [1, 5, 200]\ncolor_space = "bt7009"\non_missing = 3'
     assert complaints(pipeline_text.replace("[shot]", wrong)) == [
-        'job.toml: shot: color_space: is not a colour space of movies (found \'bt7009\'); allowed: "bt709", "srgb",'
+        'job.toml: shot: color_space: is not a known colour space (found \'bt7009\'); allowed: "bt709", "srgb",'
         ' "bt601-625", "bt601-525", "bt2020", "p3-d65", "hlg", "pq"; did you mean \'bt709\'?',
         'job.toml: shot: on_missing: is none of what may stand here (found 3); allowed: "pass", "fail"',
         "job.toml: shot: cuts: there are cuts outside the plate (found [1, 200]); allowed: 2..100; a cut is the first"
