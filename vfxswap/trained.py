@@ -1,4 +1,4 @@
-"""A trained file: the weights of a comb in safetensors, and a card that says whose, from what, and on which terms.
+"""A trained file: the weights of a net in safetensors, and a card that says whose, from what, and on which terms.
 
 The card is JSON in the file's own metadata, so that neither gets lost without the other, and is read without touching a
 tensor. No pickle is read or written.
@@ -21,6 +21,9 @@ from vfxswap.files import whole
 from vfxswap.identity import Consent
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from vfxswap.nets.comb import Comb
 
 METADATA = "vfxswap"
@@ -70,7 +73,7 @@ class TrainedCard(_Record):
     format: Literal["vfxswap-trained"] = "vfxswap-trained"
     version: Literal[1] = 1
     architecture: str
-    """`vfxswap.nets.comb.ARCHITECTURE`."""
+    """`ARCHITECTURE` of `vfxswap.nets.comb` or of another net."""
     spec: Mapping[str, Any]
     """`CombSpec.to_dict`."""
     template: TemplateName
@@ -124,13 +127,21 @@ def save_trained(path: Path, model: Comb, card: TrainedCard, *, half: bool = Fal
         UsageError: Card and model differ, or a weight is not finite.
         MediaError: The file cannot be written.
     """
+    from vfxswap.nets.comb import ARCHITECTURE  # noqa: PLC0415
+
+    if card.architecture != ARCHITECTURE:
+        raise UsageError(f"the card of {path.name} says {card.architecture!r}, and the model is {ARCHITECTURE!r}")
+    save_net(path, model, card, spec=model.spec.to_dict(), half=half)
+
+
+def save_net(path: Path, model: nn.Module, card: TrainedCard, *, spec: Mapping[str, Any], half: bool = False) -> None:
+    """Writes a trained file of any architecture; `spec` is the model's, the rest as `save_trained`."""
     import torch  # noqa: PLC0415 - cards are read without it
     from safetensors.torch import save  # noqa: PLC0415
 
-    from vfxswap.nets.comb import ARCHITECTURE  # noqa: PLC0415
-
-    if dict(card.spec) != model.spec.to_dict() or card.architecture != ARCHITECTURE:
-        raise UsageError(f"the card of {path.name} describes another model: {dict(card.spec)}, not {model.spec}")
+    # Compared as the file will have them: JSON knows no tuples.
+    if json.dumps(card.spec, sort_keys=True) != json.dumps(spec, sort_keys=True):
+        raise UsageError(f"the card of {path.name} describes another model: {dict(card.spec)}, not {dict(spec)}")
     kind = torch.float16 if half else torch.float32
     tensors = {name: value.detach().to("cpu", kind).contiguous() for name, value in model.state_dict().items()}
     if spoilt := [name for name, value in tensors.items() if not bool(value.isfinite().all())]:
@@ -177,18 +188,37 @@ def load_trained(path: Path, device: str = "cpu") -> Trained:
     Raises:
         UsageError: It is no trained file, of another architecture, or its weights are not those that its card says.
     """
-    from safetensors.torch import load_file  # noqa: PLC0415 - cards are read without torch
-
     from vfxswap.nets.comb import ARCHITECTURE, Comb, CombSpec  # noqa: PLC0415
 
     card = read_card(path)
-    if card.architecture != ARCHITECTURE:
-        raise UsageError(f"{path} holds a model of architecture {card.architecture!r}; this reads {ARCHITECTURE!r}")
+    demand_architecture(path, card, ARCHITECTURE)
     model = Comb(CombSpec.from_dict(card.spec))
+    load_net(path, model, device)
+    return Trained(model, card)
+
+
+def demand_architecture(path: Path, card: TrainedCard, architecture: str) -> None:
+    """Refuses a trained file of another architecture than the one that is wanted.
+
+    Raises:
+        UsageError: It is.
+    """
+    if card.architecture != architecture:
+        raise UsageError(f"{path} holds a model of architecture {card.architecture!r}; this reads {architecture!r}")
+
+
+def load_net(path: Path, model: nn.Module, device: str | torch.device = "cpu") -> None:
+    """Puts the weights of a trained file into a model of its spec, which becomes ready to be asked.
+
+    Raises:
+        UsageError: The weights are not those of the model.
+    """
+    from safetensors.torch import load_file  # noqa: PLC0415 - cards are read without torch
+
     state, wanted = load_file(path), model.state_dict()
     wrong = sorted(set(state) ^ set(wanted)) or [n for n in wanted if state[n].shape != wanted[n].shape]
     wrong = wrong or [name for name, value in state.items() if not bool(value.isfinite().all())]
     if wrong:
         raise UsageError(f"the weights of {path} are not those of its card: see {', '.join(wrong[:3])}")
     model.load_state_dict({name: value.float() for name, value in state.items()})
-    return Trained(model.to(device).eval().requires_grad_(requires_grad=False), card)
+    model.to(device).eval().requires_grad_(requires_grad=False)
