@@ -36,6 +36,7 @@ FLOORS: dict[int, set[str]] = {
         "stage",
         "trackfile",
         "trained",
+        "weights",
     },
     3: {"discovery", "offers", "host", "pipeline"},
     4: {

@@ -43,6 +43,7 @@ from vfxswap.testing.mesh import face_landmarks, face_points  # noqa: E402
 from vfxswap.testing.pictures import RGB_FLOAT, YUV420P8, YUV422P10, synthetic_frame, synthetic_info  # noqa: E402
 from vfxswap.testing.plain import ProcessContract  # noqa: E402
 from vfxswap.testing.stages import StageContract  # noqa: E402
+from vfxswap.testing.trained import synthetic_card, synthetic_comb, write_synthetic_trained  # noqa: E402
 
 CONTRACTS: Mapping[str, type[StageContract]] = {
     "detector": DetectorContract,
@@ -85,9 +86,12 @@ __all__ = [
     "options_of",
     "setting",
     "soft_matte",
+    "synthetic_card",
+    "synthetic_comb",
     "synthetic_frame",
     "synthetic_identity",
     "synthetic_info",
     "synthetic_plate",
     "untouched",
+    "write_synthetic_trained",
 ]
