@@ -177,6 +177,44 @@ def paste(
     return True
 
 
+class Pasted(NamedTuple):
+    """The part of a picture in which a face was put, and the same part of the plates."""
+
+    result: Tensor
+    """`(3, h, w)` R'G'B' in the face space."""
+    matte: Tensor
+    """`(1, h, w)` 0..1."""
+    plates: Tensor
+    """`(T, 3, h, w)`."""
+
+
+def finish(
+    picture: Picture,
+    plates: Sequence[Picture],
+    view: View,
+    face: tuple[Affine, Tensor],
+    work: Callable[[Pasted], Tensor],
+) -> None:
+    """Changes a face that is in a picture, in place and where its matte is above 0 alone; as a difference, as `paste`.
+
+    Args:
+        picture: With writable planes.
+        plates: T plates around.
+        view: How they are looked at.
+        face: The crop's similarity, and the matte `(1, S, S)`.
+        work: Gives `(3, h, w)` from what is there.
+    """
+    plate_to_crop, matte = face
+    stored_to_crop = view.stored_to_crop(picture, plate_to_crop)
+    box = warp.matte_box(matte, stored_to_crop, picture.width, picture.height)
+    if box.empty:
+        return
+    mask = warp.uncut(matte, stored_to_crop, box, padding="zeros")
+    before = _read(picture, view, box)
+    after = work(Pasted(before, mask, torch.stack([_read(plate, view, box) for plate in plates])))
+    _add(picture, view, _Joined(box, before, after, mask[0]))
+
+
 class _Joined(NamedTuple):
     """A part of a picture, before and after."""
 

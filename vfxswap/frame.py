@@ -226,6 +226,24 @@ class FaceBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class PastedFace:
+    """One face that is in the picture, at the plate's own resolution: the part of the plates that holds its matte."""
+
+    result: Tensor
+    """`(1, 3, H, W)` float32 R'G'B' in the face space: the plate with the face."""
+    matte: Tensor
+    """`(1, 1, H, W)` 0..1."""
+    plates: Tensor
+    """`(T, 3, H, W)` the same part of the plates around, oldest first; T frames, fewer at a cut or the shot's ends."""
+    frames: tuple[int, ...]
+    """The T frame numbers, ascending."""
+    center: int
+    """Index of the frame that is worked on."""
+    place: int
+    """Which of the frame's faces it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class FaceWindow:
     """One face over the neighbouring frames, oldest first; T frames, fewer at a cut or the shot's ends.
 

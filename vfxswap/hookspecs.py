@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vfxswap.report import Report
 
 PROJECT = "vfxswap"
-API_VERSION = (1, 0)
+API_VERSION = (1, 1)
 """Major and minor of this contract: a plugin's major must be equal, its minor not larger.
 
 A plugin states the numbers that it was written for; one that returns this constant says nothing.
@@ -27,7 +27,7 @@ A plugin states the numbers that it was written for; one that returns this const
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-StageKind = Literal["detector", "aligner", "swapper", "matte", "color", "blend", "deflicker", "stage"]
+StageKind = Literal["detector", "aligner", "swapper", "matte", "color", "blend", "deflicker", "finish", "stage"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Na
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from vfxswap.alignment import CropSpec, TemplateName
-from vfxswap.frame import Batch, Detection, Face, FaceBatch, FaceWindow, Frame
+from vfxswap.frame import Batch, Detection, Face, FaceBatch, FaceWindow, Frame, PastedFace
 from vfxswap.geometry import Affine, Landmarks
 
 if TYPE_CHECKING:
@@ -327,8 +327,8 @@ class ColorMatchOptions(StageOptions):
         1.0,
         ge=0,
         le=1,
-        description="How far eyes and teeth take the plate's light alone, as far as its own eyes and teeth show it, and "
-        "not the map of the skin; 0 maps them as if they were skin. Wants dense landmarks.",
+        description="How far eyes and teeth take the plate's light alone, as its own eyes and teeth show it, and not the "
+        "map of the skin; 0 maps them as if they were skin. Wants dense landmarks.",
     )
 
 
@@ -388,6 +388,24 @@ class Blend(Stage[OptionsT]):
         """
 
 
+class Finish(Stage[OptionsT]):
+    """Gives a face that is in the picture what the plate's film and lens did to it: grain, sharpness.
+
+    At the plate's own resolution, after the blend, inside the matte's box.
+    """
+
+    needs = frozenset({"result", "matte"})
+    gives = frozenset({"result"})
+
+    @abstractmethod
+    def finish(self, face: PastedFace) -> Tensor:
+        """Finishes one face.
+
+        Returns:
+            `(1, 3, H, W)`. What it holds where the matte is 0 is not used: the host leaves those pixels alone.
+        """
+
+
 KINDS: dict[str, type[Stage[Any]]] = {
     "detector": Detector,
     "aligner": Aligner,
@@ -396,6 +414,7 @@ KINDS: dict[str, type[Stage[Any]]] = {
     "color": ColorMatch,
     "blend": Blend,
     "deflicker": Deflicker,
+    "finish": Finish,
     "stage": Stage,
 }
 """The class that a stage of each kind derives from."""
@@ -418,12 +437,14 @@ __all__ = [
     "Face",
     "FaceBatch",
     "FaceWindow",
+    "Finish",
     "Frame",
     "InputPath",
     "Landmarks",
     "Matte",
     "MatteOptions",
     "OptionsT",
+    "PastedFace",
     "PipelinePath",
     "Setting",
     "Span",

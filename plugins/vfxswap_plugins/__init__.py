@@ -48,6 +48,7 @@ def vfxswap_stages() -> list[StageOffer]:
             "motion-compensated",
             _LICENCE,
         ),
+        StageOffer("grain", "finish", "vfxswap_plugins.finish.grain:GrainMatch", "the plate's grain", _LICENCE),
     ]
 
 

@@ -13,10 +13,10 @@ from vfxswap.drivers.base import Around, Driver, Shot, Step
 from vfxswap.drivers.color import ColorDriver
 from vfxswap.drivers.faces import MatteDriver, SwapperDriver
 from vfxswap.drivers.finding import AlignerDriver, DetectorDriver
-from vfxswap.drivers.pasting import BlendDriver
+from vfxswap.drivers.pasting import BlendDriver, FinishDriver
 from vfxswap.drivers.time import DeflickerDriver, ProcessDriver
 from vfxswap.identity import Identity
-from vfxswap.stage import Aligner, Blend, ColorMatch, Deflicker, Detector, Matte, Stage, Swapper
+from vfxswap.stage import Aligner, Blend, ColorMatch, Deflicker, Detector, Finish, Matte, Stage, Swapper
 
 __all__ = ["Around", "Driver", "Shot", "Step", "driver_for"]
 
@@ -38,4 +38,5 @@ _DRIVERS: tuple[tuple[type[Stage[Any]], Callable[[Any, Shot], Driver]], ...] = (
     (ColorMatch, ColorDriver),
     (Deflicker, DeflickerDriver),
     (Blend, BlendDriver),
+    (Finish, FinishDriver),
 )

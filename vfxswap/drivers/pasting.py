@@ -1,4 +1,4 @@
-"""The driver of blends: faces go back into their plates."""
+"""The drivers of blends and of finishes: faces go back into their plates, and are part of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from vfxswap.crops import paste
+from vfxswap.crops import Pasted, finish, paste
 from vfxswap.drivers.base import Around, Driver, checked, given
-from vfxswap.frame import Frame
-from vfxswap.stage import Blend
+from vfxswap.drivers.time import neighbours
+from vfxswap.frame import Face, Frame, PastedFace, Picture
+from vfxswap.stage import Blend, Finish, Window
 
 
 class BlendDriver(Driver):
@@ -36,3 +37,42 @@ class BlendDriver(Driver):
 
     def _joined(self, patch: Tensor, plate: Tensor, matte: Tensor) -> Tensor:
         return checked(self.stage.blend(patch, plate, matte), "the blended picture", tuple(plate.shape))
+
+
+class FinishDriver(Driver):
+    """Works on the faces that are in a frame, the farthest first."""
+
+    stage: Finish[Any]
+
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        """See `Driver`."""
+        return tuple(
+            self._finished(neighbours(around, frame, self.span)) if frame.number in around.wanted else frame
+            for frame in around.batch
+        )
+
+    def _finished(self, window: Window) -> Frame:
+        frame = window.frame
+        faces = [(place, face) for place, face in enumerate(frame.faces) if face.matte is not None]
+        if frame.result is None or not faces:
+            return frame
+        picture = frame.result.copy()
+        for place, face in sorted(faces, key=lambda numbered: numbered[1].size_px):
+            self._finish(window, picture, place, face)
+        return replace(frame, result=picture)
+
+    def _finish(self, window: Window, picture: Picture, place: int, face: Face) -> None:
+        def work(pasted: Pasted) -> Tensor:
+            given_face = PastedFace(
+                result=pasted.result[None],
+                matte=pasted.matte[None],
+                plates=pasted.plates,
+                frames=tuple(frame.number for frame in window.frames),
+                center=window.center,
+                place=place,
+            )
+            shape = tuple(given_face.result.shape)
+            return checked(self.stage.finish(given_face), "the finished picture", shape)[0]
+
+        plates = [frame.plate for frame in window.frames]
+        finish(picture, plates, self.shot.view, (given(face.plate_to_crop), given(face.matte)), work)

@@ -24,6 +24,7 @@ _KIND_TITLES = {
     "matte": "Mattes",
     "color": "Colour matches",
     "deflicker": "De-flicker",
+    "finish": "Finish",
     "blend": "Blends",
     "stage": "Other stages",
 }

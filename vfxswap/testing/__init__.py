@@ -25,7 +25,7 @@ pytest.register_assert_rewrite(
 from vfxswap.testing.checks import assert_same_bits, check_matte, check_tensor, untouched  # noqa: E402
 from vfxswap.testing.faces import ColorMatchContract, MatteContract, SwapperContract  # noqa: E402
 from vfxswap.testing.finding import AlignerContract, DetectorContract  # noqa: E402
-from vfxswap.testing.joining import BlendContract, DeflickerContract  # noqa: E402
+from vfxswap.testing.joining import BlendContract, DeflickerContract, FinishContract  # noqa: E402
 from vfxswap.testing.material import (  # noqa: E402
     PlateCutter,
     SyntheticPlate,
@@ -53,6 +53,7 @@ CONTRACTS: Mapping[str, type[StageContract]] = {
     "color": ColorMatchContract,
     "blend": BlendContract,
     "deflicker": DeflickerContract,
+    "finish": FinishContract,
     "stage": ProcessContract,
 }
 """The suite of each kind of stage, by the kind's name in an offer."""
@@ -67,6 +68,7 @@ __all__ = [
     "ColorMatchContract",
     "DeflickerContract",
     "DetectorContract",
+    "FinishContract",
     "MatteContract",
     "PlateCutter",
     "ProcessContract",

@@ -1,4 +1,4 @@
-"""Contracts of the stages that join a face to its neighbours: deflickers in time, blends in the picture."""
+"""Contracts of stages that join a face to its neighbours: deflickers in time, blends and finishes in the picture."""
 
 # ruff: noqa: S101 - asserts are what a contract suite is made of
 
@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vfxswap.frame import FaceWindow
-from vfxswap.stage import Blend, Deflicker
+from vfxswap.frame import FaceWindow, PastedFace
+from vfxswap.stage import Blend, Deflicker, Finish
 from vfxswap.testing.checks import assert_same_bits, check_tensor, faces_on, given_tensor, untouched, window_on
 from vfxswap.testing.material import face_batch, face_window
 from vfxswap.testing.stages import StageContract
@@ -112,6 +112,60 @@ class BlendContract(StageContract):
         patch, plate, matte = joint
         for cover in (0.0, 1.0):
             check_tensor(made.blend(patch, plate, torch.full_like(matte, cover)), like=plate, channels=3)
+
+
+class FinishContract(StageContract):
+    """What every finish must keep."""
+
+    @pytest.fixture
+    def pasted(self, made: Any) -> PastedFace:
+        """A drawn face in its plate, with the plates around."""
+        behind, ahead = made.window
+        faces = faces_on(face_batch(behind + ahead + 1), self.device)
+        middle = slice(behind, behind + 1)
+        matte = given_tensor(faces.mattes)[middle]
+        result = torch.lerp(faces.crops[middle], given_tensor(faces.swapped)[middle], matte)
+        return PastedFace(result, matte, faces.crops, faces.frames, behind, place=0)
+
+    def test_it_is_a_finish(self) -> None:
+        """The host drives it as one."""
+        assert issubclass(self.stage, Finish)
+
+    @pytest.mark.parametrize("size", [(96, 96), (64, 41), (3, 50), (1, 1)])
+    def test_it_takes_boxes_of_any_size(self, made: Any, pasted: PastedFace, size: tuple[int, int]) -> None:
+        """A matte's box on the plate has any width and height."""
+        part = _part(pasted, size)
+        check_tensor(made.finish(part), like=part.result, channels=3)
+
+    def test_it_gives_the_same_bits_again(self, made: Any, pasted: PastedFace) -> None:
+        """A frame that is rendered again must not differ."""
+        assert_same_bits([made.finish(pasted)], [made.finish(pasted)])
+
+    def test_it_leaves_its_input_alone(self, made: Any, pasted: PastedFace) -> None:
+        """Pictures are shared between windows and threads."""
+        with untouched(pasted.result, pasted.matte, pasted.plates):
+            made.finish(pasted)
+
+    def test_shots_have_ends(self, made: Any, pasted: PastedFace) -> None:
+        """Windows are shorter at cuts and at the shot's ends."""
+        middle = slice(pasted.center, pasted.center + 1)
+        alone = replace(pasted, plates=pasted.plates[middle], frames=pasted.frames[middle], center=0)
+        check_tensor(made.finish(alone), like=alone.result, channels=3)
+
+    def test_degenerate_mattes_give_finite_pictures(self, made: Any, pasted: PastedFace) -> None:
+        """Empty and full mattes, and black plates, happen."""
+        for cover in (0.0, 1.0):
+            face = replace(pasted, matte=torch.full_like(pasted.matte, cover))
+            check_tensor(made.finish(face), like=face.result, channels=3)
+        black = replace(pasted, result=torch.zeros_like(pasted.result), plates=torch.zeros_like(pasted.plates))
+        check_tensor(made.finish(black), like=black.result, channels=3)
+
+
+def _part(pasted: PastedFace, size: tuple[int, int]) -> PastedFace:
+    def cut(pictures: Tensor) -> Tensor:
+        return pictures[..., : size[0], : size[1]].contiguous()
+
+    return replace(pasted, result=cut(pasted.result), matte=cut(pasted.matte), plates=cut(pasted.plates))
 
 
 def _still(window: FaceWindow) -> FaceWindow:

@@ -1,0 +1,1 @@
+"""Finishes: what the plate's film and lens did to its picture."""
