@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 METADATA = "vfxswap"
 """The key of the card in the file's metadata."""
+VERSION = 1
+"""Of the card's format."""
 
 
 class _Record(BaseModel):
@@ -166,12 +168,27 @@ def read_card(path: Path) -> TrainedCard:
         raise UsageError(f"{path} is no safetensors file: {error}") from error
     if text is None:
         raise UsageError(f"{path} is a safetensors file without a card of vfxswap; only those of `vfxswap train` do")
+    _refuse_later(path, text)
     try:
         return TrainedCard.model_validate_json(text)
     except ValidationError as error:
         found = error.errors()[0]
         where = ".".join(map(str, found["loc"]))
         raise UsageError(f"the card of {path} is wrong: {where}: {found['msg']} ({_shown(found['input'])})") from error
+
+
+def _refuse_later(path: Path, text: str) -> None:
+    """What a later version says cannot be judged by this one's rules."""
+    try:
+        card = json.loads(text)
+    except ValueError:
+        return
+    if isinstance(card, dict) and type(card.get("version")) is int and card["version"] > VERSION:
+        made_by = card.get("made_by", "another program")
+        raise UsageError(
+            f"{path} is of version {card['version']} of the format (made by {_shown(made_by)}); this reads {VERSION}:"
+            " take a later release"
+        )
 
 
 def _shown(value: object) -> str:
@@ -204,7 +221,10 @@ def demand_architecture(path: Path, card: TrainedCard, architecture: str) -> Non
         UsageError: It is.
     """
     if card.architecture != architecture:
-        raise UsageError(f"{path} holds a model of architecture {card.architecture!r}; this reads {architecture!r}")
+        raise UsageError(
+            f"{path} holds a model of architecture {card.architecture!r} (made by {card.made_by}); this reads"
+            f" {architecture!r}: train it again, or take the release that made it"
+        )
 
 
 def load_net(path: Path, model: nn.Module, device: str | torch.device = "cpu") -> None:

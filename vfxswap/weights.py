@@ -10,12 +10,10 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from vfxswap.errors import ConsentError, ModelMissing, UsageError
 from vfxswap.identity import Consent, Identity
 from vfxswap.models import file_sha256
-from vfxswap.trained import TrainedCard, TrainedIdentity, read_card
+from vfxswap.trained import TrainedCard, TrainedIdentity, demand_architecture, read_card
 
 TRAINED_SUFFIX = ".safetensors"
 """Of trained files."""
@@ -41,8 +39,9 @@ def choose_weights(identity: Identity, name: str | None, *, suffixes: Sequence[s
         found = [path for path in files if name in {path.name, path.stem}]
         if len(found) == 1:
             return found[0]
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        known = {spelling: path.name for path in files for spelling in (path.name, path.stem)}
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {known[close[0]]!r}?" if close else ""
         raise UsageError(f"there are no weights {name!r} in {identity.folder}; there are {', '.join(names)}{hint}")
     if len(files) > 1:
         raise UsageError(
@@ -72,34 +71,16 @@ def verified_sha256(identity: Identity, path: Path) -> str:
 
 
 def readable(path: Path) -> TrainedCard:
-    """Reads the card of a trained file and makes sure, by its header, that its weights are those of the card.
+    """Reads the card of a trained file of a comb, and no weights: these are held against the card when they are loaded.
 
     Raises:
-        UsageError: It is no trained file, of another architecture, or does not hold what its card says.
+        UsageError: It is no trained file, is damaged, or of another architecture.
     """
-    import torch  # noqa: PLC0415 - names and messages need none
-
-    from vfxswap.nets.comb import ARCHITECTURE, Comb, CombSpec  # noqa: PLC0415
+    from vfxswap.nets.comb import ARCHITECTURE, CombSpec  # noqa: PLC0415 - names and messages need no torch
 
     card = read_card(path)
-    if card.architecture != ARCHITECTURE:
-        raise UsageError(
-            f"{path} holds a model of architecture {card.architecture!r} (made by {card.made_by}); this reads"
-            f" {ARCHITECTURE!r}: train it again, or use the release that made it"
-        )
-    with torch.device("meta"):  # shapes without memory
-        wanted = {name: list(value.shape) for name, value in Comb(CombSpec.from_dict(card.spec)).state_dict().items()}
-    try:
-        with safe_open(str(path), framework="np") as file:
-            found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise UsageError(f"{path} is damaged: {error}") from error
-    wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
-    if wrong:
-        raise UsageError(
-            f"{path} is damaged: its weights are not those of its card ({wrong[0]} is {found.get(wrong[0], 'missing')},"
-            f" expected {wanted.get(wrong[0], 'none')}; {len(wrong)} such)"
-        )
+    demand_architecture(path, card, ARCHITECTURE)
+    CombSpec.from_dict(card.spec)
     return card
 
 

@@ -30,6 +30,13 @@ def vfxswap_stages() -> list[StageOffer]:
         StageOffer(
             "portrait", "swapper", "vfxswap_plugins.swappers.portrait:PortraitSwapper", "a still, warped", _LICENCE
         ),
+        StageOffer(
+            "autoencoder",
+            "swapper",
+            "vfxswap_plugins.swappers.autoencoder:Autoencoder",
+            "faces trained by vfxswap train",
+            _LICENCE,
+        ),
         StageOffer("hull", "matte", "vfxswap_plugins.mattes.hull:Hull", "matte from landmarks", _LICENCE),
         StageOffer("roto", "matte", "vfxswap_plugins.mattes.roto:Roto", "matte from a roto sequence", _LICENCE),
         StageOffer("mkl", "color", "vfxswap_plugins.color.linear:Mkl", "Monge-Kantorovich linear match", _LICENCE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,21 @@ from pydantic import ValidationError
 from vfxswap.errors import PluginError
 from vfxswap.hookspecs import MediaOffer, StageOffer
 from vfxswap.host import Host
+from vfxswap.identity import Identity
 from vfxswap.models import ModelStore
-from vfxswap.stage import Stage
+from vfxswap.stage import Setting, Stage
 from vfxswap.testing import (
     CONTRACTS,
     ReaderContract,
     StageContract,
     WriterContract,
     options_of,
+    setting,
     synthetic_frame,
+    synthetic_identity,
     synthetic_info,
     synthetic_plate,
+    write_synthetic_trained,
 )
 from vfxswap.trackfile import write_tracks
 
@@ -53,6 +58,16 @@ VALUES: Mapping[str, Callable[[Path], Mapping[str, object]]] = {"tracks": _track
 """Settings that need files."""
 
 
+def _trained(folder: Path) -> Identity:
+    """An identity with weights."""
+    write_synthetic_trained(folder / "hero.safetensors")
+    return replace(synthetic_identity(folder=folder), weights=(folder / "hero.safetensors",))
+
+
+IDENTITIES: Mapping[str, Callable[[Path], Identity]] = {"autoencoder": _trained}
+"""Identities that need files."""
+
+
 def _suite(offer: StageOffer) -> type[StageContract]:
     """The suite of a stage's kind, for that stage."""
     stage: type[Stage[Any]] = HOST.stage_class(offer.name)
@@ -63,6 +78,11 @@ def _suite(offer: StageOffer) -> type[StageContract]:
         def values(self, tmp_path: Path) -> Mapping[str, object]:
             make = VALUES.get(offer.name)
             return dict(self.options) if make is None else make(tmp_path)
+
+        @pytest.fixture
+        def given(self, models: ModelStore, tmp_path: Path) -> Setting:
+            hero = IDENTITIES[offer.name](tmp_path) if offer.name in IDENTITIES else synthetic_identity()
+            return setting(device=self.device, models=models, identities={"hero": hero})
 
         @pytest.fixture
         def models(self, request: pytest.FixtureRequest, values: Mapping[str, object], tmp_path: Path) -> ModelStore:

@@ -53,10 +53,16 @@ def synthetic_card(
         name: TrainedIdentity(title=name, consent=(consents or {}).get(name, drawn), licence="CC0-1.0")
         for name in comb.spec.identities
     }
-    facts: dict[str, Any] = {"licence": "CC0-1.0", "commercial": True, "iterations": 10, **said}
-    return TrainedCard(
-        architecture=ARCHITECTURE, spec=comb.spec.to_dict(), template=template, identities=people, **facts
-    )
+    facts: dict[str, Any] = {
+        "architecture": ARCHITECTURE,
+        "spec": comb.spec.to_dict(),
+        "template": template,
+        "identities": people,
+        "licence": "CC0-1.0",
+        "commercial": True,
+        "iterations": 10,
+    }
+    return TrainedCard(**{**facts, **said})
 
 
 def write_synthetic_trained(path: Path, comb: Comb | None = None, **card: Any) -> TrainedCard:

@@ -1,0 +1,249 @@
+"""`autoencoder`: puts in a face with weights that were trained for it, of one or of several people."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from vfxswap.alignment import CropSpec
+from vfxswap.brief import Brief
+from vfxswap.errors import ConsentError, ExitCode, Problem, VfxswapError
+from vfxswap.frame import FaceBatch
+from vfxswap.identity import Consent, Identity
+from vfxswap.modelfile import ModelFile
+from vfxswap.nets.comb import Comb
+from vfxswap.stage import Setting, Swapped, Swapper, SwapperOptions
+from vfxswap.trained import TrainedCard, load_trained, read_card
+from vfxswap.weights import agree, choose_weights, readable, same_person, verified_sha256
+from vfxswap_plugins._crops import blurred, border_fade, demand_size, eroded, in_unit, sharpened
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_TOGETHER = 4
+"""Faces computed at once on a GPU, always so many: kernels are chosen by it, and sums depend on the kernel."""
+_LEVELS = (0.05, 0.95)
+"""A mask below is 0, above is 1: a sigmoid reaches neither, and what is no face must be left alone."""
+_SPACES = {"srgb": "sRGB - Texture"}
+"""What cards call the face space in the words of movies."""
+
+
+class AutoencoderOptions(SwapperOptions):
+    """Settings of `autoencoder`."""
+
+    weights: str | None = Field(
+        None, description="Which trained file (.safetensors) of the identity's folder, where it holds several."
+    )
+    who: str | None = Field(
+        None, description="Who of those in the trained file is put in; by default the one with the identity's name."
+    )
+    morph_to: str | None = Field(None, description="Somebody else in the trained file, towards whom the face is moved.")
+    morph: float = Field(0.0, ge=0, le=1, description="How far: 0 is wholly `who`, 1 wholly `morph_to`.")
+    mask: Literal["source", "target", "product", "none"] = Field(
+        "source",
+        description="The matte, of the masks that the model gives of the new face (source) and of the face that is"
+        " there (target; say whose in `plate`): one of them, their product, or none: the whole crop.",
+    )
+    plate: str | None = Field(
+        None, description='Who of those in the trained file is in the plate; for mask = "target" or "product".'
+    )
+    mask_erode_percent: float = Field(
+        0.0, ge=0, le=20, description="Moves the matte's edge inwards, in percent of the crop's side."
+    )
+    mask_blur_percent: float = Field(
+        0.0, ge=0, le=20, description="Gaussian blur of the matte (its sigma), in percent of the crop's side."
+    )
+    border_percent: float = Field(
+        3.0, ge=0, le=25, description="The matte fades out over this margin of the crop, in percent of its side."
+    )
+    presharpen: float = Field(
+        0.0, ge=0, le=10, description="Unsharp mask on what the model sees (a Gaussian of 1 pixel): its amount."
+    )
+    precision: Precision = Field(
+        "fp32", description="What the model computes with: bf16 takes about half the time, fp16 is for CUDA alone."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> AutoencoderOptions:
+        if self.morph > 0 and self.morph_to is None:
+            raise ValueError('morph needs morph_to = "somebody in the trained file"')
+        if self.mask in {"target", "product"} and self.plate is None:
+            raise ValueError(f'mask = "{self.mask}" needs plate = "who of the trained file is in the plate"')
+        if self.mask in {"source", "none"} and self.plate is not None:
+            raise ValueError('plate goes with mask = "target" or "product" only')
+        return self
+
+
+class Autoencoder(Swapper[AutoencoderOptions]):
+    """Swaps with an encoder for everybody and a decoder for each person, as `vfxswap train` makes them."""
+
+    Options = AutoencoderOptions
+
+    def __init__(self, options: AutoencoderOptions, setting: Setting) -> None:
+        super().__init__(options, setting)
+        self._model: Comb | None = None
+        self._who = ""
+
+    @classmethod
+    def model_files(cls, options: AutoencoderOptions, brief: Brief) -> Sequence[ModelFile]:
+        """See `Stage`: the trained file, whose header is checked."""
+        identity = brief.identities[options.identity]
+        path = choose_weights(identity, options.weights)
+        card = readable(path)
+        shown = [card.identities[name] for name in _shown(options, identity, card) if name in card.identities]
+        consents = "; ".join(f"{one.consent.performer}, by {one.consent.grantor}" for one in shown if one.consent)
+        return [ModelFile(path, verified_sha256(identity, path), card.licence, card.commercial, consents)]
+
+    @classmethod
+    def problems(cls, options: AutoencoderOptions, brief: Brief) -> Sequence[Problem]:
+        """See `Stage`: whether it holds who is asked for, with consent, for this face space and this device."""
+        identity = brief.identities.get(options.identity)
+        if identity is None:
+            return []
+        try:
+            path = choose_weights(identity, options.weights)
+            card = read_card(path)
+        except VfxswapError:
+            return []  # `model_files` has said what is wrong with it
+        return [
+            *_strangers(options, identity, card),
+            *_refusals(options, identity, card, path, brief),
+            *_obstacles(options, card, path, brief),
+        ]
+
+    @property
+    def crop(self) -> CropSpec:
+        """The crops that the weights were trained on."""
+        return read_card(self._path).crop
+
+    @property
+    def _path(self) -> Path:
+        return choose_weights(self.setting.identities[self.options.identity], self.options.weights)
+
+    def open(self) -> None:
+        """See `Stage`."""
+        model, card = load_trained(self._path, str(self.setting.device))
+        self._who = _decoder(self.options, self.setting.identities[self.options.identity], card)
+        model.to(_DTYPES[self.options.precision])
+        self._model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+
+    def close(self) -> None:
+        """See `Stage`."""
+        self._model = None
+
+    @torch.inference_mode()
+    def swap(self, faces: FaceBatch, identity: Identity) -> Swapped:  # noqa: ARG002 - its weights are this identity's
+        """Gives the model's face and matte; what is beyond 0..1 of the plate it does not see."""
+        if self._model is None:
+            raise RuntimeError("a stage is opened before it is used")
+        demand_size(faces, self._model.spec.size_px, "autoencoder")
+        pictures = sharpened(in_unit(faces.crops), self.options.presharpen)
+        together = 1 if faces.crops.device.type == "cpu" else _TOGETHER
+        parts = [self._computed(self._model, part, together) for part in torch.split(pictures, together)]
+        crops, masks = (torch.cat(planes) for planes in zip(*parts, strict=True))
+        return Swapped(crops, self._matte(masks))
+
+    def _computed(self, model: Comb, pictures: Tensor, together: int) -> tuple[Tensor, Tensor]:
+        """A few faces, filled up to as many as are always computed at once, and their masks."""
+        options, count = self.options, len(pictures)
+        if count < together:
+            pictures = torch.cat([pictures, pictures.new_zeros((together - count, *pictures.shape[1:]))])
+        code = model.encode(pictures.to(_DTYPES[options.precision], memory_format=torch.channels_last))
+        if options.morph_to is None:
+            face, mask = model.decode(code, self._who)
+        else:
+            face, mask = model.morphed(code, self._who, options.morph_to, options.morph)
+        if options.plate is not None:
+            there = model.decode(code, options.plate).matte
+            mask = there if options.mask == "target" else mask * there
+        return face[:count].float().contiguous(), mask[:count].float().contiguous()
+
+    def _matte(self, masks: Tensor) -> Tensor:
+        options, (low, high), size = self.options, _LEVELS, int(masks.shape[-1])
+        clean = torch.ones_like(masks) if options.mask == "none" else ((masks - low) / (high - low)).clamp(0, 1)
+        shrunk = eroded(clean, options.mask_erode_percent / 100 * size)
+        soft = blurred(shrunk, options.mask_blur_percent / 100 * size).clamp(0, 1)
+        margin = options.border_percent / 100 * size
+        return (soft * border_fade(size, inset_px=0, feather_px=margin, device=soft.device)).contiguous()
+
+
+def _decoder(options: AutoencoderOptions, identity: Identity, card: TrainedCard) -> str:
+    """Who of the trained file is put in: as asked for, else who has the pipeline's or identity.toml's name for it."""
+    if options.who is not None:
+        return options.who
+    return next((name for name in (identity.name, identity.title) if name in card.identities), identity.name)
+
+
+def _shown(options: AutoencoderOptions, identity: Identity, card: TrainedCard) -> list[str]:
+    """Whose faces are seen in the result, the identity's first."""
+    who = _decoder(options, identity, card)
+    return [who] if options.morph_to in {None, who} else [who, str(options.morph_to)]
+
+
+def _strangers(options: AutoencoderOptions, identity: Identity, card: TrainedCard) -> list[Problem]:
+    """Names that nobody has in the trained file."""
+    names = sorted(card.identities)
+    message = "there is nobody of that name in the trained file"
+    if not names:
+        message = "the trained file is a base, in which nobody can be asked for; train on it, with vfxswap train"
+    asked = {"who": _decoder(options, identity, card), "morph_to": options.morph_to, "plate": options.plate}
+    return [
+        Problem(
+            message,
+            key=key,
+            value=name,
+            allowed=", ".join(names) or None,
+            nearest=next(iter(difflib.get_close_matches(name, names, n=1)), None),
+        )
+        for key, name in asked.items()
+        if name is not None and name not in names
+    ]
+
+
+def _refusals(
+    options: AutoencoderOptions, identity: Identity, card: TrainedCard, path: Path, brief: Brief
+) -> list[Problem]:
+    """Why a face must not be shown: it is another's than the identity's, or without consent for this production."""
+    who, *others = _shown(options, identity, card)
+    found = []
+    if who in card.identities:
+        try:
+            agree(identity, card.identities[who], path=path, decoder=who)
+        except ConsentError as error:
+            found.append(Problem(str(error), key="who", value=who, exit_code=error.exit_code))
+    for name in others:
+        objections = _objections(card.identities[name].consent, brief) if name in card.identities else []
+        found += [Problem(text, key="morph_to", value=name, exit_code=ExitCode.REFUSED) for text in objections]
+    return found
+
+
+def _objections(trained: Consent | None, brief: Brief) -> list[str]:
+    """Why somebody who is no identity of the stage may not be seen; an identity.toml of the pipeline rules, if any."""
+    if trained is None:
+        return ["the trained file has no consent record of this face; it may be replaced, but not be put in"]
+    if brief.production is None:
+        return []  # the pipeline file is told so
+    record = next((one.consent for one in brief.identities.values() if same_person(one.consent, trained)), trained)
+    return record.objections(production=brief.production, purpose=brief.purpose, today=brief.today)
+
+
+def _obstacles(options: AutoencoderOptions, card: TrainedCard, path: Path, brief: Brief) -> list[Problem]:
+    """What keeps the model from computing rightly in this run."""
+    found = []
+    space = _SPACES.get(card.color_space, card.color_space)
+    if space != brief.face_space:
+        message = (
+            f"{path} was trained on faces in {space!r}, but the stages of this pipeline see {brief.face_space!r}; train"
+            " on facesets of the latter"
+        )
+        found.append(Problem(message))
+    if options.precision == "fp16" and brief.device and not brief.device.startswith("cuda"):
+        message = f"needs a CUDA device, but this run is on {brief.device}"
+        found.append(Problem(message, key="precision", value="fp16", allowed='"fp32", "bf16"'))
+    return found
