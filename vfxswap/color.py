@@ -15,7 +15,7 @@ from vfxswap.errors import ColorError
 
 
 class Primaries(IntEnum):
-    """Chromaticities of the primaries and white (H.273 table 2)."""
+    """Chromaticities of the primaries and white (H.273 table 2); those from 256 on are not in H.273."""
 
     BT709 = 1
     UNSPECIFIED = 2
@@ -23,6 +23,10 @@ class Primaries(IntEnum):
     SMPTE170M = 6
     BT2020 = 9
     P3_D65 = 12
+    AP0 = 256
+    """Of ACES2065-1 (SMPTE ST 2065-1)."""
+    AP1 = 257
+    """Of ACEScg (Academy S-2014-004)."""
 
 
 class Transfer(IntEnum):
@@ -100,7 +104,8 @@ class ColorTags:
             H.265, which is what `video_full_range_flag` absent means) and full for R'G'B'.
 
         Raises:
-            ColorError: `stated` is not a known name, or a tag is missing and nothing was stated.
+            ColorError: `stated` is not a known name, or of RGB alone while the plate is Y'CbCr; or a tag is missing and
+                nothing was stated.
         """
         tags = self
         if stated is not None:
@@ -108,6 +113,8 @@ class ColorTags:
             if space is None:
                 raise ColorError(f"unknown colour space {stated!r}; allowed: {', '.join(SPACES)}", path=path)
             is_rgb = self.matrix is Matrix.RGB
+            if space.matrix is Matrix.RGB and not is_rgb:
+                raise ColorError(f"{path or 'the plate'} is stored as Y'CbCr, {stated!r} is a space of RGB", path=path)
             tags = replace(space, matrix=Matrix.RGB if is_rgb else space.matrix, range=self.range)
         if not tags.complete:
             missing = [
@@ -134,8 +141,13 @@ SPACES: dict[str, ColorTags] = {
     "p3-d65": ColorTags(Primaries.P3_D65, Transfer.SRGB, Matrix.BT709),
     "hlg": ColorTags(Primaries.BT2020, Transfer.HLG, Matrix.BT2020_NCL),
     "pq": ColorTags(Primaries.BT2020, Transfer.PQ, Matrix.BT2020_NCL),
+    "ACEScg": ColorTags(Primaries.AP1, Transfer.LINEAR, Matrix.RGB),
+    "ACES2065-1": ColorTags(Primaries.AP0, Transfer.LINEAR, Matrix.RGB),
+    "Linear Rec.709 (sRGB)": ColorTags(Primaries.BT709, Transfer.LINEAR, Matrix.RGB),
+    "Linear P3-D65": ColorTags(Primaries.P3_D65, Transfer.LINEAR, Matrix.RGB),
+    "Linear Rec.2020": ColorTags(Primaries.BT2020, Transfer.LINEAR, Matrix.RGB),
 }
-"""The names that `[shot] color_space` takes for a movie."""
+"""The names that `[shot] color_space` takes; scene-linear ones are spelt as in OpenColorIO's ACES configurations."""
 
 
 @dataclass(frozen=True, slots=True)

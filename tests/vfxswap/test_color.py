@@ -33,7 +33,7 @@ def test_tags_that_say_all_stay_as_they_are() -> None:
     assert BT709.resolved(None) is BT709
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", [name for name, space in SPACES.items() if space.matrix is not Matrix.RGB])
 def test_what_is_stated_wins_but_never_over_the_coding(name: str) -> None:
     space = SPACES[name]
     assert space.complete
@@ -41,6 +41,15 @@ def test_what_is_stated_wins_but_never_over_the_coding(name: str) -> None:
     got = stored.resolved(name)
     assert (got.primaries, got.transfer, got.matrix) == (space.primaries, space.transfer, space.matrix)
     assert got.range is Range.FULL
+
+
+@pytest.mark.parametrize("name", [name for name, space in SPACES.items() if space.transfer is Transfer.LINEAR])
+def test_scene_linear_is_a_matter_of_rgb(name: str) -> None:
+    got = ColorTags(transfer=Transfer.LINEAR, matrix=Matrix.RGB).resolved(name)
+    assert (got.primaries, got.transfer, got.matrix) == (SPACES[name].primaries, Transfer.LINEAR, Matrix.RGB)
+    assert got.range is Range.FULL
+    with pytest.raises(ColorError, match=r"sh010\.mov is stored as Y'CbCr"):
+        BT709.resolved(name, path="sh010.mov")
 
 
 def test_what_is_stored_as_rgb_stays_rgb() -> None:

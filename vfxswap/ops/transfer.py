@@ -49,13 +49,21 @@ _PQ_PEAK_NITS: Final = 10000.0
 _SDR: Final = frozenset({Transfer.BT709, Transfer.SMPTE170M, Transfer.BT2020_10, Transfer.BT2020_12, Transfer.SRGB})
 
 _D65: Final = (0.3127, 0.3290)
+_ACES_WHITE: Final = (0.32168, 0.33767)
 _CHROMATICITIES: Final[dict[Primaries, tuple[tuple[float, float], ...]]] = {
     Primaries.BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
     Primaries.BT470BG: ((0.640, 0.330), (0.290, 0.600), (0.150, 0.060)),
     Primaries.SMPTE170M: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070)),
     Primaries.BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
     Primaries.P3_D65: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
+    Primaries.AP0: ((0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.0770)),
+    Primaries.AP1: ((0.713, 0.293), (0.165, 0.830), (0.128, 0.044)),
 }
+"""x and y of red, green and blue."""
+_WHITES: Final = {Primaries.AP0: _ACES_WHITE, Primaries.AP1: _ACES_WHITE}
+"""x and y of white, where it is not D65."""
+_BRADFORD: Final = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
+"""From XYZ to the responses of the eye that are adapted (Lam 1985; ICC.1:2022, annex E)."""
 
 
 def to_face(rgb: Tensor, tags: ColorTags) -> Tensor:
@@ -206,7 +214,8 @@ def inverse_oetf(code: Tensor, transfer: Transfer) -> Tensor:
 def primaries_matrix(source: Primaries, target: Primaries) -> Tensor:
     """The matrix that takes linear RGB of one set of primaries to another's.
 
-    Derived from chromaticities as in SMPTE RP 177. All sets that are known here have white D65, so nothing is adapted.
+    Derived from chromaticities as in SMPTE RP 177; from one white to another by Bradford's linear adaptation, as the
+    ACES configurations of OpenColorIO do: white stays white.
 
     Args:
         source: Primaries of the colours there are.
@@ -218,7 +227,8 @@ def primaries_matrix(source: Primaries, target: Primaries) -> Tensor:
     Raises:
         ColorError: One of them is unspecified.
     """
-    matrix: Tensor = torch.linalg.solve(_rgb_to_xyz(target), _rgb_to_xyz(source))
+    xyz = _adaptation(_white(source), _white(target)) @ _rgb_to_xyz(source)
+    matrix: Tensor = torch.linalg.solve(_rgb_to_xyz(target), xyz)
     return matrix
 
 
@@ -259,11 +269,25 @@ def _is_face_space(tags: ColorTags) -> bool:
 def _rgb_to_xyz(primaries: Primaries) -> Tensor:
     if primaries not in _CHROMATICITIES:
         raise _unspecified("primaries")
-    xy = torch.tensor([*_CHROMATICITIES[primaries], _D65], dtype=torch.float64)
-    xyz = torch.stack([xy[:, 0], xy[:, 1], 1 - xy.sum(dim=1)]) / xy[:, 1]
-    scale: Tensor = torch.linalg.solve(xyz[:, :3], xyz[:, 3])
-    result: Tensor = xyz[:, :3] * scale
-    return result
+    xy = torch.tensor(_CHROMATICITIES[primaries], dtype=torch.float64)
+    xyz = torch.stack([xy[:, 0], xy[:, 1], 1 - xy.sum(dim=1)])
+    scale: Tensor = torch.linalg.solve(xyz, _white(primaries))
+    return xyz * scale
+
+
+def _white(primaries: Primaries) -> Tensor:
+    """XYZ of white, Y is 1."""
+    x, y = _WHITES.get(primaries, _D65)
+    return torch.tensor([x / y, 1.0, (1 - x - y) / y], dtype=torch.float64)
+
+
+def _adaptation(source: Tensor, target: Tensor) -> Tensor:
+    """From XYZ under one white to XYZ under another; exactly nothing where they are the same."""
+    if torch.equal(source, target):
+        return torch.eye(3, dtype=torch.float64)
+    cone = torch.tensor(_BRADFORD, dtype=torch.float64)
+    adapted: Tensor = torch.linalg.solve(cone, ((cone @ target) / (cone @ source))[:, None] * cone)
+    return adapted
 
 
 def _power(value: Tensor, exponent: float) -> Tensor:

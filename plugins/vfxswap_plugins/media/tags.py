@@ -13,6 +13,8 @@ from vfxswap.errors import ColorError
 _RESERVED = 0
 """H.273: reserved in primaries and transfer, where FFmpeg writes it for 'nobody said'."""
 _UNSPECIFIED = 2
+_OWN = 256
+"""Numbers from here on are vfxswap's own, and no stream can say them."""
 
 
 class Tagged(Protocol):
@@ -71,7 +73,8 @@ def read_tags(container: Said, frame: Said, layout: PixelLayout, path: Path) -> 
 
 def write_tags(target: Tagged, tags: ColorTags) -> None:
     """Sets FFmpeg's four numbers on a frame or a codec context."""
-    target.color_primaries = int(tags.primaries)
+    in_h273 = tags.primaries < _OWN
+    target.color_primaries = int(tags.primaries) if in_h273 else _UNSPECIFIED
     target.color_trc = int(tags.transfer)
     target.colorspace = int(tags.matrix)
     target.color_range = int(tags.range)

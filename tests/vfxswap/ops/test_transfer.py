@@ -22,6 +22,7 @@ from vfxswap.ops.transfer import (
 )
 
 CURVES = [t for t in Transfer if t is not Transfer.UNSPECIFIED]
+_SDR = {Transfer.BT709, Transfer.SMPTE170M, Transfer.BT2020_10, Transfer.BT2020_12, Transfer.SRGB}
 
 
 def cube(low: float, high: float, steps: int = 24) -> Tensor:
@@ -61,7 +62,7 @@ def test_common_sdr_is_not_touched(name: str) -> None:
     assert from_face(colors, SPACES[name]) is colors
 
 
-@pytest.mark.parametrize("name", sorted(set(SPACES) - {"hlg", "pq"}))
+@pytest.mark.parametrize("name", sorted(name for name, tags in SPACES.items() if tags.transfer in _SDR))
 def test_greys_of_sdr_keep_their_codes(name: str) -> None:
     greys = torch.linspace(-0.1, 1.1, 101).expand(3, 1, 101)
     assert torch.allclose(to_face(greys, SPACES[name]), greys, atol=1e-6)
@@ -120,6 +121,46 @@ def test_curves_are_odd_and_undone(transfer: Transfer) -> None:
 def test_bt2020_to_bt709_is_the_matrix_of_bt2087() -> None:
     expected = torch.tensor([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
     assert torch.allclose(primaries_matrix(Primaries.BT2020, Primaries.BT709).float(), expected, atol=1e-4)
+
+
+ACES = {
+    "AP1 to BT.709": ((1.70505, -0.62179, -0.08326), (-0.13026, 1.14080, -0.01055), (-0.02400, -0.12897, 1.15297)),
+    "AP0 to BT.709": ((2.52169, -1.13413, -0.38756), (-0.27648, 1.37272, -0.09624), (-0.01538, -0.15298, 1.16835)),
+    "AP0 to AP1": (
+        (1.45143932, -0.23651075, -0.21492857),
+        (-0.07655377, 1.1762297, -0.09967593),
+        (0.00831615, -0.00603245, 0.9977163),
+    ),
+}
+"""As the ACES configurations of OpenColorIO and Academy S-2014-004 print them."""
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "target"),
+    [
+        ("AP1 to BT.709", Primaries.AP1, Primaries.BT709),
+        ("AP0 to BT.709", Primaries.AP0, Primaries.BT709),
+        ("AP0 to AP1", Primaries.AP0, Primaries.AP1),
+    ],
+)
+def test_aces_primaries_have_the_published_matrices(name: str, source: Primaries, target: Primaries) -> None:
+    expected = torch.tensor(ACES[name], dtype=torch.float64)
+    assert torch.allclose(primaries_matrix(source, target), expected, atol=6e-6)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, tags in SPACES.items() if tags.transfer is Transfer.LINEAR))
+def test_scene_light_far_over_white_and_under_black_survives(name: str) -> None:
+    tags = SPACES[name]
+    levels = torch.tensor([-4.0, -0.01, 0.0, 1e-4, 0.18, 1.0, 3.7, 40.0, 64.0, 5000.0])
+    light = torch.stack(torch.meshgrid(levels, levels, torch.tensor([0.02, 30.0]), indexing="ij")).reshape(3, 1, -1)
+    face = to_face(light, tags)
+    assert torch.isfinite(face).all()
+    assert face.max() > 5
+    assert face.min() < -1
+    error = (from_face(face, tags) - light).abs().amax(dim=0) / light.abs().amax(dim=0)
+    assert error.max() < 1e-5
+    white = to_face(torch.ones(3, 1, 1), tags)
+    assert torch.allclose(white, torch.ones(3, 1, 1), atol=1e-5)
 
 
 @pytest.mark.parametrize("source", [p for p in Primaries if p is not Primaries.UNSPECIFIED])
