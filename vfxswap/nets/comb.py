@@ -224,7 +224,7 @@ class Comb(nn.Module):
             UsageError: There is no decoder of that name.
         """
         index = self.number(identity)
-        return self._trunk(index)(code, self.styles[index].expand(len(code), -1), self._fade)  # type: ignore[no-any-return]
+        return self._trunk(index)(code, self.styles[index].expand(code.shape[0], -1), self._fade)  # type: ignore[no-any-return]
 
     def decode_each(self, code: Tensor, who: Sequence[int]) -> Decoded:
         """Codes `(N, code)`, each as the face of the person of that number (in `spec.identities`)."""
@@ -257,7 +257,7 @@ class Comb(nn.Module):
         """
         first, second = self.number(identity_a), self.number(identity_b)
         amount = torch.as_tensor(amount, dtype=code.dtype, device=code.device)
-        style = torch.lerp(self.styles[first], self.styles[second], amount).expand(len(code), -1)
+        style = torch.lerp(self.styles[first], self.styles[second], amount).expand(code.shape[0], -1)
         trunk, other = self._trunk(first), dict(self._trunk(second).named_parameters())
         mixed = {name: torch.lerp(value, other[name], amount) for name, value in trunk.named_parameters()}
         return torch.func.functional_call(trunk, mixed, (code, style, self._fade))  # type: ignore[no-any-return]
