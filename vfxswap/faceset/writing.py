@@ -163,6 +163,19 @@ class FacesetWriter:
         except OSError as error:
             raise MediaError(f"cannot write {self.folder / JOURNAL}: {error}", path=self.folder) from error
 
+    def take(self, record: FaceRecord) -> None:
+        """Adds a face whose files are in the folder already.
+
+        Raises:
+            MediaError: They are not, or the picture is another.
+        """
+        if file_sha256(self.folder / record.file) != record.sha256:
+            raise MediaError(
+                f"{self.folder / record.file} is not the picture that its record tells of", path=self.folder
+            )
+        self._names.add(Path(record.file).stem)
+        self._note(record)
+
     def finish(
         self, records: Sequence[FaceRecord] | None = None, *, left_out: Mapping[str, str] | None = None
     ) -> Faceset:

@@ -13,12 +13,12 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
 
 import tomli
 from pydantic import ValidationError
 
-from vfxswap.alignment import CropSpec
+from vfxswap.alignment import CropSpec, FaceType, crop_of_type
 from vfxswap.drivers.base import given
 from vfxswap.errors import ModelMissing, PipelineError, PluginError, Problem, UsageError
 from vfxswap.frame import FaceBatch, Frame
@@ -78,6 +78,19 @@ def plan_of(
         PipelineError: Something is wrong, or consent does not cover it; holds everything that is.
     """
     return _Draft(asked, host, plate, frames).settled(face)
+
+
+def crop_asked(face_type: str, size_px: int) -> CropSpec:
+    """The crop of a face type.
+
+    Raises:
+        UsageError: There is no such type, or no such size.
+    """
+    if face_type not in get_args(FaceType):
+        raise UsageError(f"there is no face type {face_type!r}; allowed: {', '.join(get_args(FaceType))}")
+    if not 32 <= size_px <= 2048:
+        raise UsageError(f"crops of {size_px} px cannot be made; allowed: 32 to 2048")
+    return crop_of_type(cast("FaceType", face_type), size_px)
 
 
 def face_rule(text: str) -> FaceRule:
