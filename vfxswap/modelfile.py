@@ -38,11 +38,15 @@ class Sidecar(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Of the model file, in lower-case hex.")
-    licence: str = Field("", description="Of the weights: an SPDX expression, or words.")
-    commercial: bool | None = Field(None, description="Whether paid work may use them.")
-    consent: str = Field("", description="By which agreement the faces in it were trained, and where that is kept.")
-    source: str = Field("", description="Who trained it, and on what.")
+    sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="Of the model file, in lower-case hex."
+    )
+    licence: str = Field(default="", description="Of the weights: an SPDX expression, or words.")
+    commercial: bool | None = Field(default=None, description="Whether paid work may use them.")
+    consent: str = Field(
+        default="", description="By which agreement the faces in it were trained, and where that is kept."
+    )
+    source: str = Field(default="", description="Who trained it, and on what.")
 
 
 SidecarT = TypeVar("SidecarT", bound=Sidecar)
@@ -96,7 +100,7 @@ def described_file(path: Path, facts: Sidecar, *, pinned: str | None = None) -> 
         found = file_sha256(path)
     except OSError as error:
         raise ModelMissing(f"{path} cannot be read: {error}") from error
-    for where, wanted in ((f"the sidecar {sidecar_path(path)}", facts.sha256), ("its card", pinned)):
+    for where, wanted in ((f"the sidecar {sidecar_path(path)}", facts.sha256), ("its card or identity.toml", pinned)):
         if wanted is not None and wanted != found:
             raise ModelMissing(
                 f"{path} is not the file that {where} describes: its sha256 is {found}, expected {wanted}; get the"

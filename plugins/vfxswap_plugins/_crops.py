@@ -131,5 +131,7 @@ def blurred(mattes: Tensor, sigma_px: float) -> Tensor:
 
 
 def border_fade(size_px: int, *, inset_px: float, feather_px: float, device: torch.device) -> Tensor:
-    """`(S, S)`: 0 up to `inset_px` from the crop's border, then rising to 1 over `feather_px`."""
+    """`(S, S)`: 0 up to `inset_px` from the crop's border, then rising to 1 over `feather_px`; 1 if both are 0."""
+    if inset_px == feather_px == 0:
+        return torch.ones((size_px, size_px), device=device)
     return soft_edge(border_distance(size_px, device=device) - inset_px, feather_px)
