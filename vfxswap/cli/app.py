@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vfxswap import __version__
+from vfxswap.cli.labfaces import faces as lab_faces
 from vfxswap.cli.output import complain, say
 from vfxswap.errors import PipelineError, VfxswapError
 from vfxswap.lab.cli import app as lab_app
@@ -40,6 +41,7 @@ identity_app = typer.Typer(help="Consent records of who is put in.", no_args_is_
 app.add_typer(models_app, name="models", rich_help_panel=None)
 app.add_typer(identity_app, name="identity", rich_help_panel=None)
 app.add_typer(lab_app, name="lab", rich_help_panel=None)
+lab_app.command("faces")(lab_faces)
 
 
 class ProgressStyle(StrEnum):

@@ -40,20 +40,15 @@ def read_faces(facesets: Sequence[Faceset], size_px: int) -> Faces:
     """Reads the faces that have a matte.
 
     Args:
-        facesets: Of crops of the whole face, of any size.
+        facesets: Of crops `dfl68_whole`, of any size.
         size_px: What they are brought to.
 
     Raises:
-        UsageError: A faceset is of another kind of crop, or no face has a matte.
+        UsageError: No face has a matte.
         MediaError: A picture cannot be read.
     """
     images, mattes, eyes = [], [], []
     for faceset in facesets:
-        if faceset.crop.template != "dfl68_whole" or faceset.crop.zoom != 1:
-            raise UsageError(
-                f"{faceset.folder} holds crops {faceset.crop.template} with zoom {faceset.crop.zoom:g}; the occlusion"
-                " net is trained on the whole face: extract them with face type whole"
-            )
         for index in range(len(faceset)):
             matte = faceset.matte(index)
             if matte is None:
