@@ -76,7 +76,8 @@ PLACES: dict[str, set[str]] = {
     "av": {"plugins"},
     "OpenImageIO": {"plugins", "lab"},  # the lab writes pictures that no plate was like, so no writer plugin is asked
     "OpenEXR": {"plugins"},
-    "onnxruntime": {"plugins"},
+    "onnx": {"training"},
+    "onnxruntime": {"plugins", "training"},  # what is exported is computed once
     "kornia": {"plugins", "ops", "lab", "score", "training"},
     "tensorboard": {"training"},
     "cv2": {"plugins", "ops", "faceset", "facesets", "lab", "testing", "workers"},
