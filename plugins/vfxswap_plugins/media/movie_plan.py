@@ -26,6 +26,7 @@ from vfxswap_plugins.media.movie_codecs import (
     losses,
 )
 from vfxswap_plugins.media.movie_header import DISPLAY_MATRIX, stored_size
+from vfxswap_plugins.media.pending_file import folder_problems
 from vfxswap_plugins.media.tags import delivered_tags
 
 _SQUARE_ENOUGH = Fraction(1, 200)
@@ -102,7 +103,7 @@ def planned(path: Path, options: MovieOptions, like: PlateInfo, tags: ColorTags)
 
 def problems(path: Path, options: MovieOptions, like: PlateInfo, tags: ColorTags) -> list[str]:
     """What is wrong with a delivery, in words that say what to do; empty if nothing is."""
-    found = list(_folder_problems(path))
+    found = list(folder_problems(path))
     if path.suffix.lower() not in FORMATS:
         return [*found, f"a movie cannot be written as {path.suffix!r}; allowed: {', '.join(FORMATS)}"]
     name = options.codec or default_codec(path.suffix.lower(), like.layout, tags)
@@ -118,14 +119,6 @@ def _chosen(codec: MovieCodec, like: PlateInfo, tags: ColorTags) -> str | None:
         # Every GIF is decoded with alpha, which few use: each picture is looked at as it is written.
         pix_fmt = fitting_format(codec, replace(like.layout, has_alpha=False), tags)
     return pix_fmt
-
-
-def _folder_problems(path: Path) -> Iterator[str]:
-    folder = path.absolute().parent  # one that is not there yet is made by whoever opens the writer
-    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-        yield f"the folder {folder} cannot be written to; mend its permissions or deliver elsewhere"
-    elif path.is_dir():
-        yield f"{path} is a folder; name a file"
 
 
 def _codec_problems(path: Path, name: CodecName, options: MovieOptions) -> Iterator[str]:

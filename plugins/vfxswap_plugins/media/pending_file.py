@@ -59,6 +59,15 @@ class PendingFile:
         return target
 
 
+def folder_problems(path: Path) -> Iterator[str]:
+    """Why no file can be put under a name, as far as it can be seen without trying."""
+    folder = path.absolute().parent  # one that is not there yet is made by whoever opens the writer
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        yield f"the folder {folder} cannot be written to; mend its permissions or deliver elsewhere"
+    elif path.is_dir():
+        yield f"{path} is a folder; name a file"
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -1,0 +1,146 @@
+"""OpenEXR files, written by OpenEXR's own library: a plate's file with other colours, or a new one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+import OpenEXR
+
+from vfxswap.clock import Timecode
+from vfxswap.color import ColorTags, Primaries, Transfer
+from vfxswap.errors import UsageError
+from vfxswap.frame import Picture, Plane
+from vfxswap_plugins.media.exr_header import COMPRESSIONS, ExrHead, check_layout, read_head, with_head
+from vfxswap_plugins.media.exr_read import ExrPicture
+
+ExrCompression = Literal[
+    "none", "rle", "zips", "zip", "piz", "htj2k256", "htj2k32", "pxr24", "b44", "b44a", "dwaa", "dwab"
+]
+"""What a delivery may be compressed by."""
+LOSSLESS = frozenset({"none", "rle", "zips", "zip", "piz", "htj2k256", "htj2k32", "lj2k", "zstd"})
+"""Compressions that keep every bit of every type of sample."""
+INSTEAD: ExrCompression = "zips"
+"""Stands in for a lossy compression; a line a block, which Nuke reads fastest."""
+_CHROMATICITIES = {
+    Primaries.BT709: ("lin_rec709_scene", (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)),
+    Primaries.P3_D65: ("lin_p3d65_scene", (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.3290)),
+    Primaries.BT2020: ("lin_rec2020_scene", (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.3290)),
+    Primaries.AP0: ("lin_ap0_scene", (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)),
+    Primaries.AP1: ("lin_ap1_scene", (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767)),
+}
+"""Name of the space by the Color Interop Forum, and OpenEXR's attribute of x and y of red, green, blue and white."""
+
+
+def kept_compression(plate: str) -> str:
+    """The lossless compression for a plate of some compression: its own, or what stands in for it."""
+    return plate if plate in LOSSLESS else INSTEAD
+
+
+def encoded_like(picture: ExrPicture, compression: str | None) -> bytes:
+    """The plate's file with the picture's colours: all else, the head included, has the plate's own bytes.
+
+    Args:
+        picture: The plate's own, or a copy that was changed.
+        compression: Name of a compression for all parts; None keeps each part's own, or a lossless one for a lossy one.
+
+    Raises:
+        ValueError: The library laid out the pixels in another way than the plate's head says.
+        RuntimeError: The library cannot write such a file.
+    """
+    file = picture.file
+    chosen = [compression or kept_compression(part.compression) for part in file.head.parts]
+    changed = dict(zip(file.place.names, picture.planes, strict=True))
+    parts = []
+    for index, (header, channels) in enumerate(file.parts):
+        colors = changed if index == file.place.part else {}
+        own = {name: _channel(channel, colors.get(name)) for name, channel in channels.items()}
+        parts.append(OpenEXR.Part(_for_writing(header, chosen[index]), own))
+    data = _encoded(parts)
+    written, size = read_head(data)
+    head = _carried(file.head, written, chosen)
+    check_layout(written, head)
+    return with_head(data, size, head)
+
+
+def encoded_new(
+    picture: Picture, tags: ColorTags, compression: str, *, rate: Fraction, timecode: str | None, aspect: Fraction
+) -> bytes:
+    """A new file of a picture's R, G, B (or Y) and A, as half or float.
+
+    Args:
+        picture: Of a float layout.
+        tags: What its numbers mean.
+        compression: Name of the compression.
+        rate: Frames a second.
+        timecode: Of this frame.
+        aspect: Width of a pixel over its height.
+
+    Raises:
+        RuntimeError: The library cannot write such a file.
+    """
+    layout = picture.layout
+    names = ("Y",) if layout.model == "gray" else ("R", "G", "B")
+    kind = np.float16 if layout.bits == 16 else np.float32
+    planes = zip((*names, "A"), picture.planes, strict=False)
+    channels = {name: OpenEXR.Channel(np.ascontiguousarray(plane, dtype=kind)) for name, plane in planes}
+    header: dict[str, Any] = {
+        "type": OpenEXR.scanlineimage,
+        "compression": _number(compression),
+        "framesPerSecond": rate,
+        "pixelAspectRatio": float(aspect),
+    }
+    if tags.transfer is Transfer.LINEAR and tags.primaries in _CHROMATICITIES:
+        header["colorInteropID"], header["chromaticities"] = _CHROMATICITIES[tags.primaries]
+    if timecode is not None:
+        header["timeCode"] = _timecode(timecode, rate)
+    return _encoded([OpenEXR.Part(header, channels)])
+
+
+def _number(compression: str) -> Any:
+    return OpenEXR.Compression(COMPRESSIONS.index(compression))
+
+
+def _for_writing(header: Mapping[str, Any], compression: str) -> dict[str, Any]:
+    own = {name: value for name, value in header.items() if name not in {"channels", "chunkCount"}}
+    return own | {"compression": _number(compression)}
+
+
+def _channel(channel: Any, plane: Plane | None) -> Any:
+    if plane is None:
+        return channel
+    return OpenEXR.Channel(np.ascontiguousarray(plane), channel.xSampling, channel.ySampling, channel.pLinear)
+
+
+def _encoded(parts: list[Any]) -> bytes:
+    stream = io.BytesIO()
+    OpenEXR.File(parts).write(stream)
+    return stream.getvalue()
+
+
+def _carried(plate: ExrHead, written: ExrHead, compressions: list[str]) -> ExrHead:
+    """The plate's head, with the compression, and the count of chunks that follows from it."""
+    parts = []
+    for part, ours, name in zip(plate.parts, written.parts, compressions, strict=True):
+        values = {b"compression": bytes([COMPRESSIONS.index(name)])}
+        count = ours.value("chunkCount")
+        parts.append(part.changed(values if count is None else values | {b"chunkCount": count}))
+    return ExrHead(plate.flags, tuple(parts))
+
+
+def _timecode(text: str, rate: Fraction) -> Any:
+    """OpenEXR's timecode of a text.
+
+    Raises:
+        UsageError: It is no timecode of that rate.
+    """
+    drop = Timecode.parse(text, rate).drop
+    hours, minutes, seconds, frame = (int(part) for part in text.replace(";", ":").split(":"))
+    if frame > 39:
+        raise UsageError(f"the timecode {text!r} has more frames than OpenEXR's attribute can say (39)")
+    code = OpenEXR.TimeCode()
+    code.hours, code.minutes, code.seconds, code.frame, code.dropFrame = hours, minutes, seconds, frame, drop
+    return code
