@@ -88,8 +88,15 @@ def vfxswap_readers() -> list[MediaOffer]:
         MediaOffer(
             "still",
             "vfxswap_plugins.media.still:StillReader",
-            (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".exr"),
-            "single pictures by OpenImageIO",
+            (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".dpx", ".exr"),
+            "single pictures by OpenEXR and OpenImageIO",
+            _LICENCE,
+        ),
+        MediaOffer(
+            "sequence",
+            "vfxswap_plugins.media.sequence_reader:SequenceReader",
+            (".exr", ".dpx", ".tif", ".tiff", ".png", ".jpg", ".jpeg"),
+            "image sequences by OpenEXR and OpenImageIO",
             _LICENCE,
         ),
     ]
@@ -105,7 +112,14 @@ def vfxswap_writers() -> list[MediaOffer]:
             (".mov", ".mp4", ".m4v", ".mkv", ".mxf"),
             "movies by PyAV",
             _LICENCE,
-        )
+        ),
+        MediaOffer(
+            "sequence",
+            "vfxswap_plugins.media.sequence_writer:SequenceWriter",
+            (".exr", ".dpx", ".tif", ".tiff", ".png"),
+            "image sequences by OpenEXR and OpenImageIO",
+            _LICENCE,
+        ),
     ]
 
 
