@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vfxswap import __version__
+from vfxswap.cli.facesets import app as faceset_app
+from vfxswap.cli.facesets import extract
 from vfxswap.cli.labfaces import faces as lab_faces
 from vfxswap.cli.output import complain, say
 from vfxswap.errors import PipelineError, VfxswapError
@@ -40,6 +42,7 @@ models_app = typer.Typer(
 identity_app = typer.Typer(help="Consent records of who is put in.", no_args_is_help=True)
 app.add_typer(models_app, name="models", rich_help_panel=None)
 app.add_typer(identity_app, name="identity", rich_help_panel=None)
+app.add_typer(faceset_app, name="faceset", rich_help_panel=None)
 app.add_typer(lab_app, name="lab", rich_help_panel=None)
 lab_app.command("faces")(lab_faces)
 
@@ -208,6 +211,9 @@ def demo(
     from vfxswap.cli.demonstrate import demonstrate
 
     demonstrate(out, frames, context.obj.host())
+
+
+app.command()(extract)
 
 
 @app.command()

@@ -53,6 +53,8 @@ class Canvas:
     def __init__(self, width: int, height: int, color: Color = PAPER) -> None:
         self.pixels: Pixels = np.full((height, width, 3), color.bgr, np.uint8)
         self._font: Any = cv2.FontFace("sans") if hasattr(cv2, "FontFace") else None
+        self.fine = self._font is not None
+        """Whether letters beyond ASCII can be written."""
 
     def box(self, x: float, y: float, width: float, height: float, color: Color) -> None:
         """Fills a rectangle."""

@@ -1,0 +1,120 @@
+"""Where two facesets lie: in maps of two values and along scales of one, and where one has what the other lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Cell = tuple[int, int]
+"""Which multiples of the steps a cell lies on: (across, down)."""
+
+FEW = 5
+"""So many faces of the identity must be near for what the plate shows to count as covered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A map's cells: each lies around a multiple of the step."""
+
+    step: float
+    """Side of a cell, in the map's unit; faces of the identity up to this far from a cell's middle count as near."""
+    plate: dict[Cell, tuple[int, ...]]
+    """Places of the plate's faces, by cell."""
+    near: dict[Cell, int]
+    """Faces of the identity near each cell that the plate or the identity has faces in."""
+    identity: dict[Cell, int]
+    """Faces of the identity inside each cell."""
+
+    @property
+    def missing(self) -> list[Cell]:
+        """Cells of the plate that the identity does not cover."""
+        return sorted(cell for cell in self.plate if self.near[cell] < FEW)
+
+    def groups(self) -> Iterator[list[Cell]]:
+        """Missing cells that touch one another, corners included."""
+        left = set(self.missing)
+        while left:
+            group, edge = [], [min(left)]
+            left.discard(edge[0])
+            while edge:
+                cell = edge.pop()
+                group.append(cell)
+                around = [(cell[0] + i, cell[1] + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+                found = [other for other in around if other in left]
+                left.difference_update(found)
+                edge += found
+            yield sorted(group)
+
+
+def mapped_faces(plate: Values, identity: Values, step: float) -> Map:
+    """Sorts faces into the cells of a map.
+
+    Args:
+        plate: `(N, 2)` values of the plate's faces.
+        identity: `(M, 2)` of the identity's.
+        step: Side of a cell.
+    """
+    cells: dict[Cell, list[int]] = {}
+    for index, cell in enumerate(_cells(plate, step)):
+        cells.setdefault(cell, []).append(index)
+    counts: dict[Cell, int] = {}
+    for cell in _cells(identity, step):
+        counts[cell] = counts.get(cell, 0) + 1
+    near = {}
+    for cell in {*cells, *counts}:
+        away = np.abs(identity - np.array(cell) * step) if len(identity) else np.zeros((0, 2))
+        near[cell] = int((away <= step).all(axis=1).sum())
+    return Map(step, {cell: tuple(faces) for cell, faces in cells.items()}, near, counts)
+
+
+def _cells(values: Values, step: float) -> list[Cell]:
+    return [(int(x), int(y)) for x, y in np.floor(values / step + 0.5)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a scale where the plate has faces and the identity hardly any."""
+
+    faces: tuple[int, ...]
+    """Places of the plate's faces."""
+    low: float
+    high: float
+    near: int
+    """Faces of the identity that are near it."""
+
+
+def missing_stretches(plate: Values, identity: Values, reach: float) -> list[Stretch]:
+    """Where the plate's values have too few of the identity's near them.
+
+    Args:
+        plate: `(N,)` values of the plate's faces.
+        identity: `(M,)` of the identity's.
+        reach: How far a value counts as near.
+    """
+    ordered = np.sort(identity)
+    counts = np.searchsorted(ordered, plate + reach, "right") - np.searchsorted(ordered, plate - reach, "left")
+    lacking = sorted((float(plate[i]), int(i)) for i in np.flatnonzero(counts < FEW))
+    found: list[list[tuple[float, int]]] = []
+    for value, index in lacking:
+        if found and value - found[-1][-1][0] <= reach:
+            found[-1].append((value, index))
+        else:
+            found.append([(value, index)])
+    return [_stretch(run, ordered, reach) for run in found]
+
+
+def _stretch(run: Sequence[tuple[float, int]], ordered: Values, reach: float) -> Stretch:
+    low, high = run[0][0], run[-1][0]
+    near = np.searchsorted(ordered, high + reach / 2, "right") - np.searchsorted(ordered, low - reach / 2, "left")
+    return Stretch(tuple(sorted(index for _, index in run)), low, high, int(near))
+
+
+def values_of(count: int, value: Callable[[int], float | None]) -> tuple[NDArray[np.int64], Values]:
+    """Places that have a value, and their values."""
+    pairs = [(index, found) for index in range(count) if (found := value(index)) is not None]
+    places = np.array([index for index, _ in pairs], dtype=np.int64)
+    return places, np.array([found for _, found in pairs], dtype=np.float64)
