@@ -37,8 +37,14 @@ def vfxswap_stages() -> list[StageOffer]:
             "faces trained by vfxswap train",
             _LICENCE,
         ),
+        StageOffer("dfm", "swapper", "vfxswap_plugins.swappers.dfm:DfmSwapper", "a trained face, as DFM", _LICENCE),
+        StageOffer(
+            "one-shot", "swapper", "vfxswap_plugins.swappers.one_shot:OneShot", "inswapper and its family", _LICENCE
+        ),
         StageOffer("hull", "matte", "vfxswap_plugins.mattes.hull:Hull", "matte from landmarks", _LICENCE),
         StageOffer("roto", "matte", "vfxswap_plugins.mattes.roto:Roto", "matte from a roto sequence", _LICENCE),
+        StageOffer("xseg", "matte", "vfxswap_plugins.mattes.xseg:Xseg", "matte from an XSeg network", _LICENCE),
+        StageOffer("parser", "matte", "vfxswap_plugins.mattes.parser:Parser", "matte from a face parser", _LICENCE),
         StageOffer("mkl", "color", "vfxswap_plugins.color.linear:Mkl", "Monge-Kantorovich linear match", _LICENCE),
         StageOffer("lct", "color", "vfxswap_plugins.color.linear:Lct", "linear match by covariance", _LICENCE),
         StageOffer("reinhard", "color", "vfxswap_plugins.color.linear:Reinhard", "mean and deviation in Lab", _LICENCE),

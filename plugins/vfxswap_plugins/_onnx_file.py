@@ -116,7 +116,7 @@ def last_matrix(path: Path) -> NDArray[np.float32]:
             f"{path}: the last weight of the network must be a matrix of floats, stored in the file itself; found"
             f" {name or 'none'} {list(sides)} of type {kind or 0}, {values.size} values"
         )
-    return np.asarray(values.reshape(sides[0], sides[1]), np.float32)
+    return values.reshape(sides[0], sides[1]).astype(np.float32)  # a copy: the file may be closed
 
 
 def _mapped(path: Path) -> memoryview:

@@ -64,8 +64,49 @@ def _trained(folder: Path) -> Identity:
     return replace(synthetic_identity(folder=folder), weights=(folder / "hero.safetensors",))
 
 
-IDENTITIES: Mapping[str, Callable[[Path], Identity]] = {"autoencoder": _trained}
+def _with_dfm(folder: Path) -> Identity:
+    """An identity with the DFM that `_dfm` writes."""
+    return replace(synthetic_identity(folder=folder), weights=(folder / "hero.dfm",))
+
+
+IDENTITIES: Mapping[str, Callable[[Path], Identity]] = {"autoencoder": _trained, "dfm": _with_dfm}
 """Identities that need files."""
+
+
+def _dfm(networks: Any) -> Mapping[str, object]:
+    networks.dfm("hero.dfm", size=48, morph=True)
+    return {"identity": "hero", "presharpen": 0.5, "gamma_before": [0.9, 1, 1.1], "mask_blur_percent": 2}
+
+
+def _one_shot(networks: Any) -> Mapping[str, object]:
+    networks.swapper(size=32), networks.recogniser()
+    about = 'title = "tiny"\nlicence = "CC0-1.0"\ncommercial = true\norigin = "tests"\n'
+    networks.cards(
+        f'[recognisers.tiny]\n{about}file = "r.onnx"\npicture = {{template = "arcface_112_v2", size_px = 112}}\n'
+        f'[swappers.tiny]\n{about}file = "s.onnx"\npicture = {{template = "arcface_128", size_px = 32}}\n'
+        'source = {kind = "embedding", recogniser = "tiny", unit_before = true}\n'
+    )
+    files = {"cards": "cards.toml", "weights": "swap.onnx", "recogniser_weights": "recogniser.onnx"}
+    return {"identity": "hero", "model": "tiny", "pixel_boost": 2, **files}
+
+
+def _xseg(networks: Any) -> Mapping[str, object]:
+    networks.xseg(size=64)
+    return {"weights": "xseg.onnx", "postprocess": "facefusion"}
+
+
+def _parser(networks: Any) -> Mapping[str, object]:
+    networks.parser({0: (0, 0, 0, 0), 1: (1, 0, 0, 0)})
+    return {"weights": "parser.onnx"}
+
+
+NETWORKS: Mapping[str, Callable[[Any], Mapping[str, object]]] = {
+    "dfm": _dfm,
+    "one-shot": _one_shot,
+    "xseg": _xseg,
+    "parser": _parser,
+}
+"""Settings that need networks, of those that the fixture `networks` writes."""
 
 
 def _suite(offer: StageOffer) -> type[StageContract]:
@@ -75,7 +116,9 @@ def _suite(offer: StageOffer) -> type[StageContract]:
 
     class Suite(kind):  # type: ignore[valid-type, misc]
         @pytest.fixture
-        def values(self, tmp_path: Path) -> Mapping[str, object]:
+        def values(self, request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, object]:
+            if offer.name in NETWORKS:
+                return NETWORKS[offer.name](request.getfixturevalue("networks"))
             make = VALUES.get(offer.name)
             return dict(self.options) if make is None else make(tmp_path)
 
