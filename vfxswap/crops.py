@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vfxswap.color import ColorTags
+from vfxswap.color import ColorTags, Transfer
 from vfxswap.frame import Frame, Picture, Plane
 from vfxswap.geometry import Affine, Box, composed, inverted, mapped, scale_of
 from vfxswap.ops import transfer, warp, ycbcr
@@ -62,6 +62,8 @@ def small_picture(picture: Picture, view: View, size: tuple[int, int]) -> Tensor
     """`(3, H, W)` float32 R'G'B' 0..1 of the whole upright picture, shrunk or stretched to `(width, height)`."""
     turned = size if view.rotation % 180 == 0 else (size[1], size[0])
     small = ycbcr.thumbnail(picture.planes, picture.layout, view.tags, turned)
+    if view.tags.transfer is Transfer.LINEAR:
+        small = transfer.to_face(small, view.tags).clamp_(0, 1)  # scene light is dark to whoever looks at pictures
     if view.rotation % 360 == 0:
         return small
     return torch.rot90(small, k=-(view.rotation // 90), dims=(1, 2)).contiguous()

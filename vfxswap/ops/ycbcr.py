@@ -114,7 +114,9 @@ def to_rgb(
         device: Where the result shall be.
 
     Returns:
-        `(3, h, w)` float32, 0..1 is black to white. Nothing is clipped. Gray is repeated.
+        `(3, h, w)` float32, 0..1 is black to white. Nothing is clipped but for floats beyond +-65504, and what is
+        not a number is 0: else one such sample would spread over all that is sampled or computed from it. Gray is
+        repeated.
 
     Raises:
         ColorError: Matrix or range is unspecified, or no matrix of Y'CbCr.
@@ -125,15 +127,21 @@ def to_rgb(
     x0, y0, x1, y1 = box
     if layout.model == "rgb":
         rgb = torch.stack([_loaded(plane[y0:y1, x0:x1], device) for plane in planes[:3]])
-        return rgb if layout.is_float else rgb.sub_(coding.luma_zero).mul_(1.0 / coding.luma_span)
+        return _finite(rgb) if layout.is_float else rgb.sub_(coding.luma_zero).mul_(1.0 / coding.luma_span)
     luma = _loaded(planes[0][y0:y1, x0:x1], device)
-    if not layout.is_float:
+    if layout.is_float:
+        luma = _finite(luma)
+    else:
         luma.sub_(coding.luma_zero).mul_(1.0 / coding.luma_span)
     if layout.model == "gray":
         return luma.expand(3, -1, -1).clone()
     weights = _weights(layout, tags)
     cb, cr = _chroma_at_luma(planes[1:3], layout, box, device).sub_(coding.chroma_zero)
     return _matrixed(luma, cb, cr, weights, 1.0 / coding.chroma_span)
+
+
+def _finite(samples: Tensor) -> Tensor:
+    return samples.nan_to_num_(nan=0.0).clamp_(-_HALF_MAX, _HALF_MAX)
 
 
 def _matrixed(luma: Tensor, cb: Tensor, cr: Tensor, weights: _Weights, unit: float) -> Tensor:
@@ -206,7 +214,8 @@ def add_rgb_delta(
     changes only where it is touched, a chroma sample only if a pixel of its own block is (a neighbour that the filter
     reads is not enough, so that a pixel outside the matte keeps all its samples), and where the difference is less than
     half a code nothing changes. Integers are rounded to nearest (ties to even) and clipped to
-    `0..2^bits - 1`; float32 is not clipped, float16 stops at +-65504.
+    `0..2^bits - 1`; float32 is not clipped, float16 stops at +-65504. A float sample that is infinite or not a number
+    keeps its bits: nothing can be added to it.
 
     Args:
         planes: As for `to_rgb`, writable.
@@ -339,7 +348,7 @@ def _add(region: NDArray[Any], change: Tensor, layout: PixelLayout, top: int) ->
         total = torch.from_numpy(np.array(region)).to(torch.float32).add_(added)
         if region.dtype == np.float16:
             total = total.clamp_(-_HALF_MAX, _HALF_MAX).to(torch.float16)
-        np.copyto(region, total.numpy(), where=added.numpy() != 0)
+        np.copyto(region, total.numpy(), where=(added.numpy() != 0) & np.isfinite(region))
         return
     room = 256.0 if region.dtype == np.uint8 else 65536.0
     codes = change.mul_(0.5**layout.shift).round_().clamp_(-room, room)
