@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vfxswap import __version__
+from vfxswap.cli.exporting import export
 from vfxswap.cli.facesets import app as faceset_app
 from vfxswap.cli.facesets import extract
 from vfxswap.cli.labfaces import faces as lab_faces
@@ -45,6 +46,7 @@ app.add_typer(identity_app, name="identity", rich_help_panel=None)
 app.add_typer(faceset_app, name="faceset", rich_help_panel=None)
 app.add_typer(lab_app, name="lab", rich_help_panel=None)
 lab_app.command("faces")(lab_faces)
+app.command()(export)
 
 
 class ProgressStyle(StrEnum):
@@ -287,6 +289,17 @@ def models_verify(context: typer.Context) -> None:
     from vfxswap.cli.weights import verify_models
 
     raise typer.Exit(verify_models(context.obj.host()))
+
+
+@models_app.command("card")
+def models_card(
+    trained: Annotated[Path, typer.Argument(metavar="TRAINED", help="A trained file.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Print the card of a trained file: whose face, from what data, how good, on which terms."""
+    from vfxswap.cli.trained import print_card
+
+    print_card(trained, as_json=as_json)
 
 
 @identity_app.command("new")

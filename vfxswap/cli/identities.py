@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from vfxswap.cli.output import list_problems, say
+from vfxswap.cli.trained import weights_lines, weights_problems
 from vfxswap.errors import ExitCode, PipelineError
 from vfxswap.identity import consent_problems, load_identity, write_template
 
@@ -32,6 +33,7 @@ def check_identity(folder: Path, production: str | None, purpose: str | None) ->
         problems += consent_problems(
             identity, production=asked, purpose=purpose, today=date.today(), where=f"identities.{folder.name}"
         )
+        problems += weights_problems(identity)
     if problems or identity is None:
         list_problems(problems, sys.stdout)
         return PipelineError(problems).run_exit_code
@@ -41,4 +43,6 @@ def check_identity(folder: Path, production: str | None, purpose: str | None) ->
     say(f"  productions: {', '.join(consent.productions)}; purposes: {', '.join(consent.purposes)}")
     say(f"  scope: {consent.scope}")
     say(f"  {len(identity.stills)} stills, {len(identity.weights)} files of weights")
+    for line in weights_lines(identity):
+        say(f"  {line}")
     return ExitCode.OK
