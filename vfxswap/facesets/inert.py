@@ -9,7 +9,7 @@ whose count was checked. Every other operation and every other name is refused.
 
     numpy arrays and scalars of numbers     numpy[._]core.multiarray _reconstruct, scalar; numpy[._]core.numeric
                                             _frombuffer; numpy ndarray, dtype
-    byte strings of old protocols           _codecs encode, to latin1
+    byte strings of old protocols           _codecs encode, to latin1; builtins bytes, of nothing
 
 Pickles of protocols 0 to 5 that hold None, numbers, text, bytes, lists, tuples, dicts and those can be read.
 """
@@ -17,6 +17,7 @@ Pickles of protocols 0 to 5 that hold None, numbers, text, bytes, lists, tuples,
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -83,7 +84,8 @@ _RECONSTRUCT = {_Name(module, "_reconstruct") for module in _CORES}
 _SCALAR = {_Name(module, "scalar") for module in _CORES}
 _NDARRAY, _DTYPE, _ENCODE = _Name("numpy", "ndarray"), _Name("numpy", "dtype"), _Name("_codecs", "encode")
 _FROMBUFFER = {_Name(module, "_frombuffer") for module in ("numpy.core.numeric", "numpy._core.numeric")}
-_KNOWN = {*_RECONSTRUCT, *_SCALAR, *_FROMBUFFER, _NDARRAY, _DTYPE, _ENCODE}
+_BYTES = {_Name(module, "bytes") for module in ("builtins", "__builtin__")}
+_KNOWN = {*_BYTES, *_RECONSTRUCT, *_SCALAR, *_FROMBUFFER, _NDARRAY, _DTYPE, _ENCODE}
 
 
 def read_data(raw: bytes, *, bounds: Bounds = BOUNDS) -> Any:
@@ -102,7 +104,9 @@ def read_data(raw: bytes, *, bounds: Bounds = BOUNDS) -> Any:
     """
     if len(raw) > bounds.size_bytes:
         raise NotData(f"the pickle has {len(raw)} bytes; at most {bounds.size_bytes} are read")
-    return _Machine(bounds).run(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes in text that is wrong anyhow
+        return _Machine(bounds).run(raw)
 
 
 @dataclass(slots=True)
@@ -186,6 +190,8 @@ class _Machine:
         elif name in _FROMBUFFER and len(arguments) == 4 and isinstance(arguments[1], _Dtype):
             content, dtype, shape, order = arguments
             self.push(self.numbers(shape, dtype, content, "F" if order == "F" else "C"))
+        elif name in _BYTES and not arguments:
+            self.push(b"")
         elif name == _ENCODE and len(arguments) == 2 and isinstance(arguments[0], str) and arguments[1] == "latin1":
             self.push(arguments[0].encode("latin1"))
         else:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vfxswap.alignment import CropSpec, crop_of_type
-from vfxswap.faceset import Faceset, FaceRecord, FacesetInfo
+from vfxswap.faceset import FaceRecord, Faceset, FacesetInfo
 from vfxswap.facesets.extract import Footage, extract, stills_in
 from vfxswap.facesets.seeing import Asked
 from vfxswap.host import Host
@@ -126,7 +126,8 @@ def told(stills_set: Faceset) -> Records:
 def opened(face: FaceRecord, mouth_px: float) -> FaceRecord:
     """The face with its lower inner lip that far below the upper."""
     points = np.array(face.points)
-    lower, upper = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308], [308, 415, 310, 311, 312, 13, 82, 81, 80, 191, 78]
-    for low, high in zip(lower[1:-1], reversed(upper[1:-1]), strict=True):
+    lower = (95, 88, 178, 87, 14, 317, 402, 318, 324)
+    upper = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+    for low, high in zip(lower, upper, strict=True):
         points[low, 1] = points[high, 1] + mouth_px
     return face.model_copy(update={"points": points})
