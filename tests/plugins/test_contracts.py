@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from vfxswap.color import PixelLayout
 from vfxswap.errors import PluginError
 from vfxswap.hookspecs import MediaOffer, StageOffer
 from vfxswap.host import Host
@@ -21,6 +22,8 @@ from vfxswap.models import ModelStore
 from vfxswap.stage import Setting, Stage
 from vfxswap.testing import (
     CONTRACTS,
+    RGB_FLOAT,
+    YUV420P8,
     ReaderContract,
     StageContract,
     WriterContract,
@@ -188,8 +191,24 @@ def _still(folder: Path) -> Path:
     return path
 
 
-PLATES: Mapping[str, Callable[[Path], Path]] = {"movie": _movie, "still": _still}
+def _sequence(folder: Path) -> Path:
+    """A short EXR sequence of the drawn face."""
+    path = folder / "plate" / "plate.####.exr"
+    path.parent.mkdir()
+    like = synthetic_info(folder / "source.exr", layout=RGB_FLOAT)
+    writer = HOST.writer_for(path)
+    options = writer.Options.model_validate({})
+    with writer(path, options, like=like, tags=like.tags, first=like.first, last=like.last) as made:
+        for number in range(like.first, like.last + 1):
+            made.write(synthetic_frame(number, layout=RGB_FLOAT))
+        made.finish()
+    return path
+
+
+PLATES: Mapping[str, Callable[[Path], Path]] = {"movie": _movie, "still": _still, "sequence": _sequence}
 """Makes a plate for each reader."""
+NAMES: Mapping[str, str] = {"sequence": "plate.####.exr"}
+"""Names of plates that are more than a suffix."""
 
 
 @pytest.mark.parametrize("offer", OWN.readers, ids=lambda offer: offer.name)
@@ -205,14 +224,22 @@ def test_there_is_a_delivery_for_every_writer(offer: MediaOffer) -> None:
     assert {HOST.writer_for(Path(name)).name for name in names} == {offer.name}
 
 
-DELIVERIES = ("out.mov", "out.mp4", "out.mkv", "out.mxf")
+DELIVERIES: Mapping[str, PixelLayout] = {
+    **dict.fromkeys(("out.mov", "out.mp4", "out.mkv", "out.mxf"), YUV420P8),
+    "out.%04d.exr": RGB_FLOAT,
+    "out.####.dpx": PixelLayout("gbrp10le", "rgb", 10),
+    "out.@@@@.tif": PixelLayout("gbrp16le", "rgb", 16),
+    "out.$F4.png": YUV420P8,
+}
+"""Names of deliveries, and how the plate is stored."""
 
 
 def _reader_suite(offer: MediaOffer) -> type[ReaderContract]:
     """The suite of a reader, with its plate."""
 
     class Suite(ReaderContract):
-        reader = HOST.reader_for(Path(f"plate{offer.suffixes[0]}"))
+        reader = HOST.reader_for(Path(NAMES.get(offer.name, f"plate{offer.suffixes[0]}")))
+        one_file = offer.name != "sequence"
 
         @pytest.fixture
         def plate(self, tmp_path: Path) -> Path:
@@ -228,8 +255,9 @@ def _writer_suite(delivery: str) -> type[WriterContract]:
     class Suite(WriterContract):
         writer = HOST.writer_for(Path(delivery))
         name = delivery
+        layout = DELIVERIES[delivery]
 
-    Suite.__name__ = Suite.__qualname__ = f"TestWriter_{delivery.replace('.', '_')}"
+    Suite.__name__ = Suite.__qualname__ = f"TestWriter_{delivery.replace('.', '_').replace('%', '')}"
     return Suite
 
 

@@ -14,19 +14,20 @@ import pytest
 from pydantic import ValidationError
 
 from vfxswap.color import PixelLayout
-from vfxswap.errors import MediaError
+from vfxswap.errors import MediaError, TruncatedPlate
+from vfxswap.files import FramePattern
 from vfxswap.frame import Frame
 from vfxswap.media import DeliveryOptions, PlateInfo, Reader, Writer
 from vfxswap.testing.pictures import YUV420P8, synthetic_frame, synthetic_info
 
 
 class ReaderContract:
-    """What every reader must keep. Set `reader`, and give `plate` a plate of at least one frame."""
+    """What every reader must keep. Set `reader`, and give `plate` a plate of at least one frame (a sequence: three)."""
 
     reader: ClassVar[type[Reader]]
     """The class under test."""
     one_file: ClassVar[bool] = True
-    """Whether a plate is one file, which can be cut short."""
+    """Whether a plate is one file, which can be cut short; else it is a pattern of files, one a frame."""
 
     @pytest.fixture
     def plate(self, tmp_path: Path) -> Path:
@@ -112,6 +113,44 @@ class ReaderContract:
             if len(frames) < promised:
                 raise MediaError("the reader says at once that there are fewer frames", path=broken)
 
+    @pytest.fixture
+    def files(self, plate: Path) -> Mapping[int, Path]:
+        """The files of a sequence, by frame number."""
+        if self.one_file:
+            pytest.skip("a plate of this reader is one file")
+        return FramePattern(plate).existing()
+
+    def test_frames_have_the_numbers_of_their_files(self, plate: Path, files: Mapping[int, Path]) -> None:
+        """1001 is 1001."""
+        with self.reader(plate) as reader:
+            info = reader.info
+            assert (info.first, info.last, info.holes) == (min(files), max(files), ())
+            assert [frame.number for frame in reader.frames(info.first, info.last)] == list(files)
+
+    def test_a_hole_is_said_and_left_out(self, plate: Path, files: Mapping[int, Path]) -> None:
+        """Nothing is renumbered, and nothing looks over the gap."""
+        hole = list(files)[1]
+        files[hole].unlink()
+        with self.reader(plate) as reader:
+            assert reader.info.holes == (hole,)
+            assert (reader.info.first, reader.info.last) == (min(files), max(files))
+            frames = list(reader.frames(reader.info.first, reader.info.last))
+            (after,) = reader.frames(hole, hole + 1)
+        assert [frame.number for frame in frames] == [number for number in files if number != hole]
+        assert [frame.number for frame in frames if frame.cut_before] == [hole + 1]
+        assert after.cut_before
+
+    def test_a_file_cut_short_ends_the_plate_there(self, plate: Path, files: Mapping[int, Path]) -> None:
+        """What comes before is given, and the message names file and frame."""
+        number, path = list(files.items())[1]
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with self.reader(plate) as reader:
+            frames = reader.frames(reader.info.first, reader.info.last)
+            assert next(frames).number == reader.info.first
+            with pytest.raises(TruncatedPlate, match=path.name) as caught:
+                next(frames)
+        assert caught.value.frame == number
+
     def test_plates_are_never_written_to(self, plate: Path) -> None:
         """They are the original."""
         files = [plate] if plate.is_file() else sorted(plate.parent.iterdir())
@@ -195,13 +234,26 @@ class WriterContract:
     ) -> None:
         """Nothing half-written stands under its name, and nothing else is left."""
         writer = self.open(delivery, settings, like)
+        seen: dict[Path, str] = {}
         for frame in self.frames():
-            assert not _named(delivery)
+            seen.update(self._whole_so_far(delivery, seen))
             writer.write(frame)
-        assert not _named(delivery)
+        seen.update(self._whole_so_far(delivery, seen))
         paths = writer.finish()
         assert sorted(paths) == sorted(delivery.parent.iterdir())
         assert all(path.stat().st_size > 0 for path in paths)
+        assert {path: _file_digest(path) for path in seen} == seen
+
+    def _whole_so_far(self, delivery: Path, seen: Mapping[Path, str]) -> Mapping[Path, str]:
+        """Digests of what has appeared: the files of a sequence, one by one, else nothing."""
+        named = _named(delivery)
+        assert not named or self.is_sequence
+        return {path: _file_digest(path) for path in named if path not in seen}
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether each frame is a file of its own."""
+        return FramePattern(Path(self.name)).is_numbered
 
     def test_the_same_frames_give_the_same_file(
         self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
@@ -218,11 +270,16 @@ class WriterContract:
     def test_an_abandoned_delivery_leaves_nothing(
         self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
     ) -> None:
-        """A failed run must not look like a finished one."""
+        """A failed run must not look like a finished one; of a sequence, whole frames stay."""
         writer = self.open(delivery, settings, like)
         writer.write(self.frames()[0])
         writer.abandon()
-        assert list(delivery.parent.iterdir()) == []
+        left = {path: _file_digest(path) for path in delivery.parent.iterdir()}
+        assert not left or self.is_sequence
+        again = self.open(delivery, settings, like)
+        again.write(self.frames()[0])
+        again.keep_partial()
+        assert all(_file_digest(path) == digest for path, digest in left.items())
 
     def test_abandoning_after_the_end_does_nothing(
         self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
@@ -236,13 +293,13 @@ class WriterContract:
         assert all(path.is_file() for path in paths)
 
     def test_what_was_written_can_be_kept(self, delivery: Path, settings: DeliveryOptions, like: PlateInfo) -> None:
-        """Under another name: its own stays free."""
+        """Under another name, and its own stays free; the frames of a sequence have theirs already."""
         writer = self.open(delivery, settings, like)
         for frame in self.frames()[:2]:
             writer.write(frame)
         kept = writer.keep_partial()
         assert kept
-        assert not _named(delivery)
+        assert self.is_sequence or not _named(delivery)
         assert all(path.is_file() for path in kept)
         assert sorted(kept) == sorted(delivery.parent.iterdir())
 
@@ -258,13 +315,39 @@ class WriterContract:
         self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
     ) -> None:
         """A run that fails must not have cost the last good one."""
-        if "%" in self.name or "#" in self.name:
+        if self.is_sequence:
             pytest.skip("the files of a sequence are replaced one by one")
         delivery.write_text("the last good one")
         writer = self.open(delivery, settings, like)
         writer.write(self.frames()[0])
         writer.abandon()
         assert delivery.read_text() == "the last good one"
+
+    def test_frames_of_a_sequence_keep_their_numbers(
+        self, delivery: Path, settings: DeliveryOptions, like: PlateInfo
+    ) -> None:
+        """Also where some are left out; files of other frames are not touched."""
+        if not self.is_sequence:
+            pytest.skip("a delivery of this writer is one file")
+        pattern = FramePattern(delivery)
+        other = pattern.path(self.first + 3)
+        other.write_text("the last good one")
+        frames = self.frames()
+        writer = self.open(delivery, settings, like)
+        for frame in (frames[0], frames[2]):
+            writer.write(frame)
+        assert list(writer.finish()) == pattern.paths((self.first, self.first + 2))
+        assert sorted(delivery.parent.iterdir()) == pattern.paths((self.first, self.first + 2, self.first + 3))
+        assert other.read_text() == "the last good one"
+
+    def test_frames_come_in_order(self, delivery: Path, settings: DeliveryOptions, like: PlateInfo) -> None:
+        """A frame that comes late would be lost, or stand in a wrong place."""
+        frames = self.frames()
+        writer = self.open(delivery, settings, like)
+        writer.write(frames[1])
+        with pytest.raises(MediaError):
+            writer.write(frames[0])
+        writer.abandon()
 
 
 def _digest(frame: Frame) -> str:
@@ -276,8 +359,9 @@ def _digest(frame: Frame) -> str:
 
 def _named(delivery: Path) -> list[Path]:
     """Files that stand under the delivery's own name."""
-    stem = delivery.stem.split("%")[0].split("#")[0]
-    found = [
-        path for path in delivery.parent.iterdir() if path.suffix == delivery.suffix and path.name.startswith(stem)
-    ]
-    return [path for path in found if not path.name.startswith(".")]
+    pattern = FramePattern(delivery)
+    return list(pattern.existing().values()) if pattern.is_numbered else [delivery] * delivery.exists()
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -31,15 +31,23 @@ def synthetic_frame(
 
     Args:
         number: The shot's frame number.
-        layout: How it is stored: Y'CbCr integers in limited range, or float R'G'B'.
+        layout: How it is stored: Y'CbCr integers in limited range, or R'G'B' in float or in full-range integers.
         width: Columns; a multiple of the chroma step.
         height: Rows; a multiple of the chroma step.
         person: Who is drawn.
     """
     rgb = synthetic_plate(number, width=width, height=height, person=person).image.numpy()
     if layout.model == "rgb":
-        return Frame(number, Picture(list(rgb.copy()), layout, BT709_RGB))
+        return Frame(number, Picture(_rgb(rgb, layout), layout, BT709_RGB))
     return Frame(number, Picture(_ycbcr(rgb, layout), layout, BT709))
+
+
+def _rgb(rgb: NDArray[np.float32], layout: PixelLayout) -> list[NDArray[Any]]:
+    """Planes of words; nothing of floats is clipped."""
+    if layout.is_float:
+        return list(rgb.astype(np.float16 if layout.bits == 16 else np.float32))
+    top = (1 << layout.bits) - 1
+    return list(np.clip(np.round(rgb * top), 0, top).astype(np.uint8 if layout.bits == 8 else np.uint16))
 
 
 def _ycbcr(rgb: NDArray[np.float32], layout: PixelLayout) -> list[NDArray[Any]]:
