@@ -114,7 +114,8 @@ class Network:
             part = {name: self._full(tensor[start : start + self._at_once]) for name, tensor in faces.items()}
             groups.append(self._bound({**part, **(constants or {})}, outputs))
         home = next(iter(faces.values())).device
-        return tuple(torch.cat(parts)[:count].to(home) for parts in zip(*groups, strict=True))
+        joined = (parts[0] if len(parts) == 1 else torch.cat(parts) for parts in zip(*groups, strict=True))
+        return tuple(tensor[:count].to(home) for tensor in joined)
 
     def _fixed_count(self) -> int | None:
         """How many faces the network was exported for; None if any number."""
