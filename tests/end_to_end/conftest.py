@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from vfxswap.frame import Detection
 from vfxswap.host import Host
+from vfxswap.identity import load_identity
 from vfxswap.models import ModelStore
 from vfxswap.pipeline import Pipeline, load
-from vfxswap.testing import synthetic_frame, synthetic_plate
+from vfxswap.testing import synthetic_comb, synthetic_frame, synthetic_plate, write_synthetic_trained
 from vfxswap.trackfile import sidecar, write_tracks
 
 SIZE = (128, 96)
@@ -77,6 +78,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Place:
     shutil.copytree(repo / "pipelines", place.pipelines)
     _draw_shot(place.shot, (PLATE,), (HERO,))
     _draw_shot(place.shot / "two", (PLATE, PLATE), (HERO, FRIEND))
+    _draw_weights(place.shot / "identity")
     return place
 
 
@@ -220,6 +222,16 @@ def _draw_identity(folder: Path, person: int) -> None:
         found = plate.detection
         face = Detection(found.box, 1.0, found.five, 1, plate.landmarks)
         write_tracks(sidecar(still), {1: [face]}, width=160, height=160)
+
+
+def _draw_weights(folder: Path) -> None:
+    """Weights that make no face, but compute as trained ones do."""
+    drawn = load_identity("hero", folder)[0]
+    assert drawn is not None
+    comb = synthetic_comb(64)
+    write_synthetic_trained(
+        folder / "hero.safetensors", comb, consents=dict.fromkeys(("hero", "double"), drawn.consent)
+    )
 
 
 def _encode(

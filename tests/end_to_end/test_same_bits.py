@@ -60,7 +60,11 @@ LOCKED = (
     .replace("pyramid", "poisson")
 )
 """Two windows in a row, and a survey before the run."""
-PIPELINES = {"framewise": FRAMEWISE, "locked": LOCKED}
+WEIGHTS = FRAMEWISE.replace(
+    'use = "portrait"\nidentity = "hero"',
+    'use = "autoencoder"\nidentity = "hero"\nmorph_to = "double"\nmorph = 0.3\npresharpen = 0.5\nmask_blur_percent = 2',
+).replace("framewise", "weights")
+PIPELINES = {"framewise": FRAMEWISE, "locked": LOCKED, "weights": WEIGHTS}
 
 
 @pytest.fixture(scope="session")

@@ -178,6 +178,20 @@ class Trunk(nn.Module):
         return shown
 
 
+class Decoder(nn.Module):
+    """A trunk and a style: one person, or somebody between two."""
+
+    def __init__(self, trunk: nn.Module, style: Tensor, fade: float) -> None:
+        super().__init__()
+        self.trunk, self.fade = trunk, fade
+        self.register_buffer("style", style)
+
+    def forward(self, code: Tensor) -> Decoded:
+        """Codes `(N, code)` as this one's face."""
+        style: Tensor = self.get_buffer("style")
+        return self.trunk(code, style.expand(code.shape[0], -1), self.fade)  # type: ignore[no-any-return]
+
+
 def _ways(spec: CombSpec) -> range:
     """The levels that have a way in and out: the finest, and while it is faded in the one before."""
     top = len(spec.widths) - 1
@@ -244,7 +258,8 @@ class Comb(nn.Module):
     def morphed(self, code: Tensor, identity_a: str, identity_b: str, amount: float | Tensor) -> Decoded:
         """Codes as a face between two people's: all weights of the decoders are mixed, as is the style.
 
-        Sound only for decoders with an ancestor in common (Frankle et al., Linear Mode Connectivity, ICML 2020).
+        Sound only for decoders with an ancestor in common (Frankle et al., Linear Mode Connectivity, ICML 2020). Mixes
+        anew at each call, and not for several threads at once; `between` is for both.
 
         Args:
             code: `(N, code)`.
@@ -261,6 +276,20 @@ class Comb(nn.Module):
         trunk, other = self._trunk(first), dict(self._trunk(second).named_parameters())
         mixed = {name: torch.lerp(value, other[name], amount) for name, value in trunk.named_parameters()}
         return torch.func.functional_call(trunk, mixed, (code, style, self._fade))  # type: ignore[no-any-return]
+
+    def between(self, identity_a: str, identity_b: str, amount: float) -> Decoder:
+        """A decoder of its own for a face between two people's, as `morphed` gives it.
+
+        Raises:
+            UsageError: There is no decoder of such a name.
+        """
+        first, second = self.number(identity_a), self.number(identity_b)
+        trunk, other = copy.deepcopy(self._trunk(first)), dict(self._trunk(second).named_parameters())
+        with torch.no_grad():
+            for name, value in trunk.named_parameters():
+                value.lerp_(other[name], amount)
+        style = torch.lerp(self.styles[first], self.styles[second], amount).detach()
+        return Decoder(trunk, style, self._fade)
 
     def number(self, identity: str) -> int:
         """Number of a person among `spec.identities`.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from vfxswap.alignment import CropSpec
 from vfxswap.brief import Brief
@@ -17,13 +17,14 @@ from vfxswap.errors import ConsentError, ExitCode, Problem, VfxswapError
 from vfxswap.frame import FaceBatch
 from vfxswap.identity import Consent, Identity
 from vfxswap.modelfile import ModelFile
-from vfxswap.nets.comb import Comb
+from vfxswap.nets.comb import Comb, Decoder
 from vfxswap.stage import Setting, Swapped, Swapper, SwapperOptions
 from vfxswap.trained import TrainedCard, load_trained, read_card
 from vfxswap.weights import agree, choose_weights, readable, same_person, verified_sha256
 from vfxswap_plugins._crops import blurred, border_fade, demand_size, eroded, in_unit, sharpened
 
 Precision = Literal["fp32", "bf16", "fp16"]
+NetT = TypeVar("NetT", bound=nn.Module)
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _TOGETHER = 4
@@ -88,6 +89,7 @@ class Autoencoder(Swapper[AutoencoderOptions]):
     def __init__(self, options: AutoencoderOptions, setting: Setting) -> None:
         super().__init__(options, setting)
         self._model: Comb | None = None
+        self._between: Decoder | None = None
         self._who = ""
 
     @classmethod
@@ -128,14 +130,16 @@ class Autoencoder(Swapper[AutoencoderOptions]):
 
     def open(self) -> None:
         """See `Stage`."""
+        options, identity = self.options, self.setting.identities[self.options.identity]
         model, card = load_trained(self._path, str(self.setting.device))
-        self._who = _decoder(self.options, self.setting.identities[self.options.identity], card)
-        model.to(_DTYPES[self.options.precision])
-        self._model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self._who = _decoder(options, identity, card)
+        if options.morph_to is not None:
+            self._between = _prepared(model.between(self._who, options.morph_to, options.morph), options.precision)
+        self._model = _prepared(model, options.precision)
 
     def close(self) -> None:
         """See `Stage`."""
-        self._model = None
+        self._model = self._between = None
 
     @torch.inference_mode()
     def swap(self, faces: FaceBatch, identity: Identity) -> Swapped:  # noqa: ARG002 - its weights are this identity's
@@ -155,10 +159,7 @@ class Autoencoder(Swapper[AutoencoderOptions]):
         if count < together:
             pictures = torch.cat([pictures, pictures.new_zeros((together - count, *pictures.shape[1:]))])
         code = model.encode(pictures.to(_DTYPES[options.precision], memory_format=torch.channels_last))
-        if options.morph_to is None:
-            face, mask = model.decode(code, self._who)
-        else:
-            face, mask = model.morphed(code, self._who, options.morph_to, options.morph)
+        face, mask = model.decode(code, self._who) if self._between is None else self._between(code)
         if options.plate is not None:
             there = model.decode(code, options.plate).matte
             mask = there if options.mask == "target" else mask * there
@@ -171,6 +172,11 @@ class Autoencoder(Swapper[AutoencoderOptions]):
         soft = blurred(shrunk, options.mask_blur_percent / 100 * size).clamp(0, 1)
         margin = options.border_percent / 100 * size
         return (soft * border_fade(size, inset_px=0, feather_px=margin, device=soft.device)).contiguous()
+
+
+def _prepared(net: NetT, precision: Precision) -> NetT:
+    net.to(_DTYPES[precision])
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # stubs lack it
 
 
 def _decoder(options: AutoencoderOptions, identity: Identity, card: TrainedCard) -> str:

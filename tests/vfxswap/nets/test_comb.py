@@ -113,6 +113,20 @@ def test_one_face_becomes_another_by_degrees(pictures: Tensor) -> None:
     assert not torch.allclose(middle.image, ends[0].image, atol=1e-3)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_decoder_between_two_is_what_is_morphed(pictures: Tensor, shared: bool) -> None:
+    with torch.no_grad():
+        model = comb(shared=shared)
+        code = model.encode(pictures)
+        for amount in (0.0, 0.3, 1.0):
+            morphed, between = model.morphed(code, "ada", "ben", amount), model.between("ada", "ben", amount)
+            assert torch.allclose(between(code).image, morphed.image, atol=1e-6)
+            assert torch.allclose(between(code).matte, morphed.matte, atol=1e-6)
+        before = model.decode(code, "ada").image
+        assert torch.equal(model.between("ada", "ben", 0.0)(code).image, before)
+        assert torch.equal(model.decode(code, "ada").image, before)
+
+
 def test_a_base_is_recast_as_copies_of_itself(pictures: Tensor) -> None:
     base = comb(shared=True, identities=("p1", "p2", "p3")).eval()
     cast = base.recast(("hero",), base.styles[1:2]).eval()
