@@ -119,7 +119,7 @@ def write_oiio(path: Path, picture: OiioPicture, *, name: str, compression: str 
         compression: For a TIFF; None is the header's own, or a lossless one.
 
     Raises:
-        MediaError: The library refuses it.
+        MediaError: The library refuses it, or the disk does.
     """
     header, target = picture.header, oiio.ImageOutput.create(str(path))
     spec = oiio.ImageSpec(header.spec)
@@ -136,10 +136,11 @@ def write_oiio(path: Path, picture: OiioPicture, *, name: str, compression: str 
         spec.erase_attribute("oiio:BitsPerSample")
     whole = np.ascontiguousarray(samples)
     if target is None or not (target.open(str(path), spec) and target.write_image(whole) and target.close()):
-        reason = oiio.geterror() if target is None else target.geterror()
-        raise MediaError(f"{path.suffix} cannot hold the picture: {reason}", path=path)
+        raise MediaError(oiio.geterror() if target is None else target.geterror(), path=path)
     if path.suffix.lower() == ".dpx":
         _name_inside(path, name)
+    elif path.suffix.lower() == ".png":
+        _check_written(path, whole)
 
 
 def new_header(
@@ -166,6 +167,17 @@ def new_header(
         spec.attribute("Orientation", next(code for code, turn in _TURNS.items() if turn == orientation))
     spec.attribute("DateTime", "1970:01:01 00:00:00")  # the library would write the present time
     return OiioHeader(spec, tuple(range(len(names))), layout)
+
+
+def _check_written(path: Path, samples: NDArray[Any]) -> None:
+    """Reads a PNG again: the library says nothing of what the disk refused."""
+    source = _opened(path)
+    try:
+        found = source.read_image(source.spec().format)
+        if found is None or not np.array_equal(np.asarray(found).reshape(samples.shape), samples):
+            raise MediaError("the disk did not take all of it, perhaps because it is full", path=path)
+    finally:
+        source.close()
 
 
 def _name_inside(path: Path, name: str) -> None:

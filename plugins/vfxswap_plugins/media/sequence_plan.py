@@ -98,7 +98,7 @@ class SequencePlan:
             name: The name that the file will have.
 
         Raises:
-            MediaError: The library refuses it.
+            MediaError: The library refuses it; says why, but not which file.
             OSError: The disk does.
         """
         picture = frame.picture
@@ -106,7 +106,7 @@ class SequencePlan:
             try:
                 path.write_bytes(self._exr(picture, frame.number))
             except RuntimeError as error:
-                raise MediaError(f"an EXR cannot hold frame {frame.number}: {error}", frame=frame.number) from error
+                raise MediaError(str(error), path=path, frame=frame.number) from error
             return
         if not (self.is_native and isinstance(picture, OiioPicture)):
             picture = self._made(picture)

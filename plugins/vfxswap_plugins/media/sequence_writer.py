@@ -129,6 +129,15 @@ class SequenceWriter(Writer):
             with said_clearly(path, frame.number):
                 self._plan.save(frame, pending.temporary, name=path.name)
             return pending.commit()
+        except MediaError as error:
+            if error.path != pending.temporary:
+                raise
+            raise MediaError(
+                f"{path}, frame {frame.number}: it cannot be written ({error}); free some space, or choose another"
+                " format",
+                path=path,
+                frame=frame.number,
+            ) from error
         finally:
             pending.remove()
 

@@ -30,7 +30,7 @@ FREE = [name for name in COMPRESSIONS if name in LOSSLESS]
 def random_words(kind: str, height: int, width: int, seed: int) -> NDArray[Any]:
     """Every pattern of bits is as likely as any other: signalling not-a-numbers, infinities, subnormals."""
     rng = np.random.default_rng(seed)
-    top = int(np.iinfo(WORDS[kind]).max)
+    top = (1 << 8 * np.dtype(WORDS[kind]).itemsize) - 1
     return rng.integers(0, top, (height, width), dtype=WORDS[kind], endpoint=True).view(TYPES[kind])
 
 
