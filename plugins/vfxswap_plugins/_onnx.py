@@ -135,22 +135,22 @@ class Network:
             for name, shape in outputs.items()
             if shape is not None
         }
-        for name in outputs.keys() - made.keys():
-            binding.bind_output(name, "cpu")
         for bind, tensors in ((binding.bind_input, given), (binding.bind_output, made)):
             for name, tensor in tensors.items():
                 kind = np.float16 if tensor.dtype is torch.float16 else np.float32
                 place = (self._device.type, self._device.index or 0)
                 bind(name, *place, kind, tuple(tensor.shape), tensor.data_ptr())
+        unknown = [name for name in outputs if name not in made]
+        for name in unknown:
+            binding.bind_output(name, "cpu")
         if self._device.type == "cuda":
             torch.cuda.current_stream(self._device).synchronize()  # ONNX Runtime computes on a stream of its own
         self._session.run_with_iobinding(binding)
         binding.synchronize_outputs()
-        places = [port.name for port in self.file.outputs if port.name in outputs]
-        found = dict(zip(places, binding.get_outputs(), strict=True)) if len(made) < len(outputs) else {}
-        return [
-            made[name].float() if name in made else torch.from_numpy(found[name].numpy()).float() for name in outputs
-        ]
+        # They come in the order in which they were bound.
+        found = dict(zip(unknown, binding.get_outputs()[len(made) :], strict=True)) if unknown else {}
+        made |= {name: torch.from_numpy(value.numpy()) for name, value in found.items()}
+        return [made[name].float() for name in outputs]
 
 
 def _dtype(kind: int) -> torch.dtype:

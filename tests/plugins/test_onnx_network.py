@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,9 @@ def test_outputs_come_in_the_order_asked_for_and_half_precision_is_cast(networks
     ports = [("first", ("N", 2)), ("second", ("N", 2))]
     path = networks.save("half.onnx", nodes, [("x", ("N", 2))], ports, kind=TensorProto.FLOAT16)
     network = Network(path, CPU)
-    for shape in ((2,), None):
-        second, first = network({"x": torch.tensor([[0.1, -2.0]])}, {"second": shape, "first": shape})
+    shapes: Sequence[tuple[int, ...] | None] = ((2,), None)
+    for one, other in product(shapes, shapes):
+        second, first = network({"x": torch.tensor([[0.1, -2.0]])}, {"second": one, "first": other})
         assert first.dtype is second.dtype is torch.float32
         torch.testing.assert_close(first, torch.tensor([[-0.1, 2.0]]), atol=1e-4, rtol=0)
         torch.testing.assert_close(second, torch.tensor([[0.1, 2.0]]), atol=1e-4, rtol=0)
