@@ -15,9 +15,12 @@ from vfxswap.errors import MediaError, UsageError
 from vfxswap.faceset import FaceRecord, Faceset, FacesetWriter
 from vfxswap.facesets.similarity import descriptors
 from vfxswap.files import whole
+from vfxswap.geometry import REGIONS, Landmarks, Region
 
-_NEAR, _MOST = 0.012, 0.95
-"""Two faces have one expression if so many of their landmarks are so near, in sides of the crop: 3 pixels of 256."""
+_NEAR, _NEAR_PART = 0.012, 0.006
+"""Two faces have one expression if their landmarks are so near in the mean, in sides of the crop: all of them, and
+those of each part that speaks; 3 and 1.5 pixels of 256. A blink moves few of a mesh's points, and those not far."""
+_PARTS: tuple[Region, ...] = ("left_eye", "right_eye", "lips_outer", "lips_inner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +133,10 @@ def _near_duplicates(faceset: Faceset, left: Sequence[int], threshold: float) ->
         else:
             readable.append(index)
     part = Faceset(faceset.folder, faceset.crop, faceset.info, tuple(faceset.records[i] for i in readable))
-    looks, marks = descriptors(part), _marks(part)
+    looks = descriptors(part)
     kept: list[int] = []
     for place in sorted(range(len(part)), key=lambda i: (-part.records[i].sharpness, part.records[i].file)):
-        twin = _twin(place, kept, looks, marks, threshold)
+        twin = _twin(place, kept, looks, part, threshold)
         if twin is None:
             kept.append(place)
             continue
@@ -145,17 +148,8 @@ def _near_duplicates(faceset: Faceset, left: Sequence[int], threshold: float) ->
         )
 
 
-def _marks(faceset: Faceset) -> list[NDArray[np.float64]]:
-    """Landmarks in sides of the crop."""
-    return [record.points[:, :2] / faceset.crop.size_px for record in faceset.records]
-
-
 def _twin(
-    place: int,
-    kept: Sequence[int],
-    looks: NDArray[np.float32],
-    marks: Sequence[NDArray[np.float64]],
-    threshold: float,
+    place: int, kept: Sequence[int], looks: NDArray[np.float32], faceset: Faceset, threshold: float
 ) -> int | None:
     """The most alike of the kept faces, if it is a near-duplicate."""
     if not kept:
@@ -164,11 +158,17 @@ def _twin(
     for best in np.argsort(-likeness, kind="stable"):
         if likeness[best] < threshold:
             return None
-        twin = kept[int(best)]
-        same = marks[twin].shape == marks[place].shape
-        if same and float(np.quantile(np.linalg.norm(marks[twin] - marks[place], axis=1), _MOST)) <= _NEAR:
-            return twin
+        if _one_expression(faceset.landmarks(place), faceset.landmarks(kept[int(best)]), faceset.crop.size_px):
+            return kept[int(best)]
     return None
+
+
+def _one_expression(one: Landmarks, other: Landmarks, size_px: int) -> bool:
+    if one.scheme != other.scheme:
+        return False
+    moved = np.linalg.norm(one.points[:, :2] - other.points[:, :2], axis=1) / size_px
+    parts = [REGIONS[one.scheme][name] for name in _PARTS if name in REGIONS[one.scheme]]
+    return bool(moved.mean() <= _NEAR) and all(moved[list(part)].mean() <= _NEAR_PART for part in parts)
 
 
 def write_kept(faceset: Faceset, sifted: Sifted, out: Path, *, overwrite: bool = False) -> Faceset:

@@ -86,16 +86,21 @@ def host() -> Host:
     return Host(environ={"VFXSWAP_LOAD_PLUGINS": "vfxswap-plugins"})
 
 
-def asked(pipeline: Path, crop: CropSpec = CROP, *overrides: str) -> Asked:
-    """Faces of the hero."""
-    return Asked(pipeline, "hero", crop, overrides, "cpu")
+def _asked(pipeline: Path, *overrides: str, identity: str = "hero", crop: CropSpec = CROP) -> Asked:
+    return Asked(pipeline, identity, crop, overrides, "cpu")
+
+
+@pytest.fixture(scope="session")
+def asked() -> Callable[..., Asked]:
+    """Asks for faces of the hero, of 96 px."""
+    return _asked
 
 
 @pytest.fixture(scope="session")
 def _stills_set(shot: Path, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stills") / "hero"
     footage = Footage(stills=stills_in([shot / "identity"]))
-    extract(asked(shot / "job.toml"), folder, footage, host=host, workers=2)
+    extract(_asked(shot / "job.toml"), folder, footage, host=host, workers=2)
     return folder
 
 
@@ -123,11 +128,16 @@ def told(stills_set: Faceset) -> Records:
     return told
 
 
-def opened(face: FaceRecord, mouth_px: float) -> FaceRecord:
-    """The face with its lower inner lip that far below the upper."""
+def _opened(face: FaceRecord, mouth_px: float) -> FaceRecord:
     points = np.array(face.points)
     lower = (95, 88, 178, 87, 14, 317, 402, 318, 324)
     upper = (191, 80, 81, 82, 13, 312, 311, 310, 415)
     for low, high in zip(lower, upper, strict=True):
         points[low, 1] = points[high, 1] + mouth_px
     return face.model_copy(update={"points": points})
+
+
+@pytest.fixture(scope="session")
+def opened() -> Callable[[FaceRecord, float], FaceRecord]:
+    """Makes a face whose lower inner lip is so many pixels below the upper."""
+    return _opened
