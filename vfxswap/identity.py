@@ -189,7 +189,7 @@ def load_identity(name: str, folder: Path, *, bare: bool = False) -> tuple[Ident
             )
         ]
     absent = sorted(set(parsed.weights) - {path.name for path in weights})
-    if absent:
+    if absent and not bare:
         return None, [_absent(file, name, weights) for name in absent]
     return (
         Identity(

@@ -256,6 +256,14 @@ def test_a_wrong_table_of_weights(folder: Path, old: str, new: str, message: str
     assert all(problem.exit_code is ExitCode.USAGE for problem in problems)
 
 
+def test_what_is_yet_to_be_trained_may_be_described(folder: Path) -> None:
+    (folder / "identity.toml").write_text(GOOD + WEIGHTS.format("a1" * 32))
+    assert load_identity("hero", folder)[0] is None
+    identity, problems = load_identity("hero", folder, bare=True)
+    assert problems == []
+    assert identity is not None
+
+
 def test_a_changed_record_has_another_sha256(folder: Path) -> None:
     consent = opened(folder).consent
     assert consent.sha256 == opened(folder).consent.sha256
