@@ -327,8 +327,8 @@ class ColorMatchOptions(StageOptions):
         1.0,
         ge=0,
         le=1,
-        description="How far eyes and teeth take the plate's light alone, as its own eyes and teeth show it, and not the "
-        "map of the skin; 0 maps them as if they were skin. Wants dense landmarks.",
+        description="How far eyes and teeth take the plate's light alone, as its own eyes and teeth show it, and not "
+        "the map of the skin; 0 maps them as if they were skin. Wants dense landmarks.",
     )
 
 

@@ -13,7 +13,7 @@ from vfxswap.drivers.base import Around, Driver, Shot, checked, given
 from vfxswap.drivers.faces import per_face
 from vfxswap.frame import Face, Frame
 from vfxswap.geometry import Landmarks
-from vfxswap.ops.openings import OPENINGS, OpeningGain, eye_distance_px, opening_gain, opening_masks
+from vfxswap.ops.openings import OPENINGS, OpeningMap, eye_distance_px, opening_map, opening_masks, skin_mask
 from vfxswap.stage import ColorMap, ColorMatch, ColorMatchOptions
 
 
@@ -21,7 +21,7 @@ class _Colors(NamedTuple):
     """How a face gets the plate's colours."""
 
     skin: ColorMap
-    openings: Sequence[OpeningGain]
+    openings: Sequence[OpeningMap]
 
 
 class ColorDriver(Driver):
@@ -61,10 +61,11 @@ class ColorDriver(Driver):
 
     def _fit(self, faces: Sequence[Face], openings: Sequence[Tensor]) -> _Colors:
         swapped, plate = ([given(getattr(face, name)) for face in faces] for name in ("swapped", "crop"))
-        skin = [given(face.matte) * (1 - masks.amax(dim=0)) for face, masks in zip(faces, openings, strict=True)]
+        share = self.stage.options.openings
+        skin = [given(face.matte) * (1 - share * (1 - skin_mask(_in_crop(face), given(face.crop)))) for face in faces]
         sizes = [eye_distance_px(_in_crop(face)) for face in faces]
         gains = [
-            opening_gain(swapped, plate, [masks[kind] for masks in openings], eye_distances_px=sizes)
+            opening_map(swapped, plate, [masks[kind] for masks in openings], eye_distances_px=sizes)
             for kind in range(len(OPENINGS))
         ]
         return _Colors(self.stage.fit(torch.stack(swapped), torch.stack(plate), torch.stack(skin)), gains)
@@ -86,8 +87,8 @@ class ColorDriver(Driver):
             colors = self._fit([face], [openings])
         swapped: Tensor = given(face.swapped)
         matched = checked(colors.skin(swapped[None])[0], "matched colours", tuple(swapped.shape))
-        for mask, (gain, trust) in zip(openings, colors.openings, strict=True):
-            matched = torch.lerp(matched, swapped * gain, mask * trust)
+        for mask, light in zip(openings, colors.openings, strict=True):
+            matched = torch.lerp(matched, light(swapped), mask * light.trust)
         return replace(face, swapped=torch.lerp(swapped, matched, options.strength))
 
 

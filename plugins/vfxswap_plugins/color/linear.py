@@ -13,7 +13,7 @@ class LinearOptions(ColorMatchOptions):
     """Settings of the linear matches."""
 
     max_gain: float = Field(
-        3.0, ge=1, le=20, description="No direction of colour is stretched by more, nor squeezed by more than 1 / this."
+        1.5, ge=1, le=20, description="No direction of colour is stretched by more, nor squeezed by more than 1 / this."
     )
     sample_size: int = Field(
         128, ge=16, le=512, description="Statistics are taken of the crop averaged down to this side, in pixels."

@@ -13,7 +13,7 @@ class TransportOptions(ColorMatchOptions):
     """Settings of the matches that are not linear."""
 
     max_gain: float = Field(
-        3.0, ge=1, le=20, description="No gradient is made steeper than by this factor; lower keeps noise down."
+        1.5, ge=1, le=20, description="No gradient is made steeper than by this factor; lower keeps noise down."
     )
     smoothness: float = Field(
         0.04, ge=0.01, le=0.5, description="Width of the smoothing of the curves, as a part of the range of colours."

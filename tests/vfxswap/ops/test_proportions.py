@@ -1,0 +1,97 @@
+"""Shapes at rest and their differences, on drawn faces whose proportions, pose and expression are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vfxswap.geometry import REGIONS, Landmarks, Points
+from vfxswap.ops.proportions import offsets, reshaped, rest_shape
+from vfxswap.testing import face_landmarks
+
+UNIT_TO_PICTURE = np.array([(200.0, 0.0, 20.0), (0.0, 200.0, 10.0)])
+NOSE = (1, 2, 4, 5, 19, 94, 98, 327)
+
+
+def face(*, mouth: float = 0.0, eyes: float = 1.0, nose_px: float = 0.0) -> Landmarks:
+    """A drawn face as half an egg; the nose lower by some pixels."""
+    points = face_landmarks(UNIT_TO_PICTURE, mouth_open=mouth, eyes_open=eyes).points
+    across = (points[:, :2] - (120, 120)) / (70, 90)
+    depth = -60 * np.sqrt(np.clip(1 - np.square(across).sum(axis=1), 0, None))
+    points = np.column_stack([points[:, :2], depth])
+    points[list(NOSE), 1] += nose_px
+    return Landmarks(points, "mesh468")
+
+
+def turned(marks: Landmarks, yaw: float, roll: float = 0.0, scale: float = 1.0) -> Landmarks:
+    a, b = np.radians([yaw, roll])
+    about_y = np.array([(np.cos(a), 0, np.sin(a)), (0, 1, 0), (-np.sin(a), 0, np.cos(a))])
+    about_z = np.array([(np.cos(b), -np.sin(b), 0), (np.sin(b), np.cos(b), 0), (0, 0, 1)])
+    middle = marks.points.mean(axis=0)
+    return Landmarks((marks.points - middle) @ (about_z @ about_y).T * scale + middle + 15, marks.scheme)
+
+
+def rest(*faces: Landmarks) -> Points:
+    found = rest_shape(faces)
+    assert found is not None
+    return found
+
+
+def test_pose_and_size_are_taken_out() -> None:
+    one = rest(face())
+    other = rest(turned(face(), 25, 12, 1.7), turned(face(), -20), face())
+    np.testing.assert_allclose(other, one, atol=1e-6)
+    eyes = [one[list(REGIONS["mesh468"][eye])].mean(axis=0) for eye in ("left_eye", "right_eye")]
+    assert np.linalg.norm(eyes[1] - eyes[0]) == pytest.approx(1)
+
+
+def test_a_shut_mouth_counts_for_the_mouth() -> None:
+    talking = rest(face(mouth=1.0), face(mouth=0.8), face(mouth=0.6), face())
+    lips = list(REGIONS["mesh468"]["lips_inner"])
+    assert np.abs(talking - rest(face()))[lips].max() < 0.03
+
+
+def test_the_difference_is_the_persons() -> None:
+    change = offsets(rest(face(nose_px=6)), rest(face(), turned(face(), 15)), "mesh468")
+    eyes_px = 200 * 0.34
+    assert change[list(NOSE), 1].mean() == pytest.approx(6 / eyes_px, rel=0.25)
+    others = np.delete(change, NOSE, axis=0)
+    assert np.abs(others).max() < 0.02
+
+
+def test_lips_and_chin_that_only_move_are_not_believed() -> None:
+    change = offsets(rest(face(mouth=1.0)), rest(face()), "mesh468")
+    below = list(REGIONS["mesh468"]["lips_outer"])
+    assert np.abs(change[below, 1]).max() == pytest.approx(0, abs=1e-9)
+
+
+def test_points_are_moved_in_the_heads_own_axes() -> None:
+    own = rest(face())
+    change = offsets(rest(face(nose_px=6)), own, "mesh468")
+    share = np.ones(468)
+    frontal, rolled = (reshaped(marks, own, change, share) for marks in (face(), turned(face(), 0, 90)))
+    down = (frontal.points - face().points)[4, :2]
+    left = (rolled.points - turned(face(), 0, 90).points)[4, :2]
+    np.testing.assert_allclose(left, (-down[1], down[0]), atol=1e-6)
+    nothing = reshaped(face(), own, change, np.zeros(468))
+    np.testing.assert_array_equal(nothing.points, face().points)
+
+
+def test_shut_eyes_stay_shut() -> None:
+    own, wide = rest(face(eyes=0.6)), rest(face(eyes=1.0))
+    change = offsets(wide, own, "mesh468")
+    shut = reshaped(face(eyes=0.02), own, change, np.ones(468))
+    gaps = [_gap(marks) for marks in (face(eyes=0.02), shut, reshaped(face(eyes=0.6), own, change, np.ones(468)))]
+    assert gaps[1] < gaps[0] + 0.01 * 200
+    assert gaps[2] > 1.2 * _gap(face(eyes=0.6))
+
+
+def _gap(marks: Landmarks) -> float:
+    ring = marks.region("left_eye")
+    return float(np.ptp(ring[:, 1]))
+
+
+def test_points_without_depth_have_no_shape() -> None:
+    flat = Landmarks(face().points[:, :2], "mesh468")
+    assert rest_shape([flat]) is None
+    assert rest_shape([]) is None

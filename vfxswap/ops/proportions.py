@@ -1,0 +1,212 @@
+"""The shape that a person's face has at rest, and how to give it to another face's landmarks.
+
+A face's points are its person's proportions, its expression and its pose at once. Over several pictures pose is taken
+out by the similarity in space that fits best, and of what is left each point takes a weighted median, in which pictures
+with a shut mouth count for lips and chin, and pictures with open eyes for lids. The difference of two people's shapes
+is then a set of offsets in the head's own axes, which goes with the head in every frame and has nothing to tremble
+about.
+
+Only points with depth (`mesh468`) can be turned; for others there are no offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfxswap.geometry import REGIONS, Landmarks, Points, Region, Scheme
+from vfxswap.ops.mesh import head_axes
+
+Floats = NDArray[np.float64]
+
+_ROUNDS: Final = 4
+_LIDS: Final[tuple[Region, Region]] = ("left_eye", "right_eye")
+_CLOSED: Final = 0.03
+"""Gap of the lips, in distances of the eyes, at which a picture counts half as much for the mouth as a shut one."""
+_LEAST: Final = 1e-3
+_BELIEFS: Final[tuple[tuple[tuple[Region, ...], tuple[float, float, float]], ...]] = (
+    (("left_brow", "right_brow"), (0.8, 0.35, 0.8)),
+    (("lips_outer", "lips_inner"), (0.4, 0.0, 0.2)),
+)
+"""How far differences of brows, and of lips and what is below, are believed: across, down, in depth."""
+_FEATURES: Final[tuple[Region, ...]] = (*_LIDS, "left_brow", "right_brow", "nose", "lips_outer")
+_FAR: Final = 0.25
+"""Distance from features, in distances of the eyes, at which a point belongs to the skull wholly."""
+_NEAR: Final = 0.45
+"""Distance from the lips, in distances of the eyes, at which the mouth's weights have given way to the others'."""
+
+
+def rest_shape(faces: Sequence[Landmarks]) -> Points | None:
+    """The shape of one person's face at rest.
+
+    Generalised Procrustes analysis (J. C. Gower, Psychometrika 40, 1975) with weighted medians in place of means.
+
+    Args:
+        faces: Points of one person in several pictures.
+
+    Returns:
+        `(K, 3)`, centred, of unit distance between the eyes, in the axes of the first face; None without depth.
+    """
+    faces = [face for face in faces if face.scheme == "mesh468" and face.points.shape[1] == 3]
+    if not faces:
+        return None
+    scheme = faces[0].scheme
+    steady = _steady(scheme)
+    shapes = [_unit(face.points, scheme) for face in faces]
+    weights = _weights(shapes, scheme)
+    mean = shapes[int(np.argmax([_frontal(shape) for shape in shapes]))]
+    for _ in range(_ROUNDS):
+        shapes = [_onto(shape, mean, steady) for shape in shapes]
+        mean = _unit(_medians(np.stack(shapes), weights), scheme)
+    return np.asarray(mean @ head_axes(Landmarks(mean, scheme)).T)
+
+
+def offsets(wanted: Points, own: Points, scheme: Scheme) -> Points:
+    """`(K, 3)`: from one face at rest to another, in the axes and the unit of the second.
+
+    Features are placed in the second's skull: its width, height and depth stay, so the first is brought to it by a
+    scale of its own for each axis. What an expression that lasts all through a shot may have done as well is believed
+    in part: heights of brows hardly, of lips and chin not at all.
+
+    Args:
+        wanted: Of `rest_shape`, whose proportions are to be taken on.
+        own: Of `rest_shape`, who plays.
+        scheme: Their numbering.
+    """
+    share = _frame_of(own, scheme)
+    source, target = wanted - share @ wanted, own - share @ own
+    scale = (share @ (source * target)) / np.maximum(share @ (source * source), 1e-12)
+    return np.asarray((source * scale - target) * _belief(own, scheme))
+
+
+def _frame_of(own: Points, scheme: Scheme) -> Floats:
+    """`(K,)` of sum 1: what two faces are laid onto one another by: the skull above the mouth, away from features."""
+    regions = REGIONS[scheme]
+    ring = [index for region in _FEATURES for index in regions[region]]
+    away = np.linalg.norm(own[:, None] - own[ring][None], axis=2).min(axis=1)
+    above = own[:, 1] < own[list(regions["lips_outer"]), 1].min()
+    weights = np.clip(away / _FAR, 0, 1) * above
+    return np.asarray(weights / weights.sum())
+
+
+def _belief(own: Points, scheme: Scheme) -> Floats:
+    """`(K, 3)` 0..1: how far a difference is the person's and not an expression's."""
+    belief = np.ones((len(own), 3))
+    for regions, least in _BELIEFS:
+        ring = [index for region in regions for index in REGIONS[scheme][region]]
+        away = np.linalg.norm(own[:, None] - own[ring][None], axis=2).min(axis=1)
+        near = np.clip(1 - away / _NEAR, 0, 1)[:, None]
+        near = near * near * (3 - 2 * near)
+        belief = np.minimum(belief, 1 - near * (1 - np.array(least)))
+    below = own[:, 1] > own[list(REGIONS[scheme]["lips_outer"]), 1].mean()
+    belief[below] = np.minimum(belief[below], _BELIEFS[-1][1])
+    return belief
+
+
+def reshaped(landmarks: Landmarks, own: Points, change: Points, share: Floats) -> Landmarks:
+    """Landmarks with another face's proportions.
+
+    Args:
+        landmarks: Of one frame, `(K, 3)`.
+        own: The same face at rest.
+        change: `offsets` from it.
+        share: `(K,)` how much of the offsets each point takes.
+    """
+    points = landmarks.points
+    rotation, scale = _turn(own, points, _steady(landmarks.scheme))
+    moved = (change * share[:, None]) @ rotation.T * scale
+    return Landmarks(points + _gentle(moved, points, own, landmarks.scheme), landmarks.scheme)
+
+
+def _gentle(moved: Points, points: Points, own: Points, scheme: Scheme) -> Points:
+    """Offsets with which lids and lips that are shut stay shut: what parts them goes with how far they are open."""
+    moved = moved.copy()
+    for region in (*_LIDS, "lips_inner"):
+        ring = REGIONS[scheme][region]
+        half = len(ring) // 2
+        lower = np.array(ring[1:half])
+        upper = np.array(ring[:half:-1])
+        both, apart = (moved[upper] + moved[lower]) / 2, (moved[upper] - moved[lower]) / 2
+        share = 0.0
+        if region != "lips_inner":
+            share = min(1.0, _gap(points, scheme, region) / max(_gap(own, scheme, region), 1e-6))
+        moved[upper], moved[lower] = both + share * apart, both - share * apart
+    return moved
+
+
+def _gap(points: Points, scheme: Scheme, region: Region) -> float:
+    """Mean distance of an opening's upper and lower edge, in widths of it."""
+    ring = REGIONS[scheme][region]
+    half = len(ring) // 2
+    between = np.linalg.norm(points[list(ring[1:half])] - points[list(ring[:half:-1])], axis=1).mean()
+    return float(between / max(float(np.linalg.norm(points[ring[0]] - points[ring[half]])), 1e-9))
+
+
+def _steady(scheme: Scheme) -> Floats:
+    """`(K,)` 1 for points that expressions hardly move."""
+    regions = REGIONS[scheme]
+    weights = np.ones(468)
+    for region in (*_LIDS, "lips_outer", "lips_inner"):
+        weights[list(regions[region])] = 0.0
+    return weights
+
+
+def _unit(points: Points, scheme: Scheme) -> Points:
+    left, right = (points[list(REGIONS[scheme][eye])].mean(axis=0) for eye in _LIDS)
+    return np.asarray((points - points.mean(axis=0)) / max(float(np.linalg.norm(right - left)), 1e-9))
+
+
+def _frontal(shape: Points) -> float:
+    """How far a face looks into the camera: the cosine between the plane of eyes and mouth and the picture's."""
+    a, b, c = shape[33], shape[263], shape[[61, 291]].mean(axis=0)
+    normal = np.cross(b - a, c - a)
+    return float(normal[2] / max(float(np.linalg.norm(normal)), 1e-9))
+
+
+def _weights(shapes: Sequence[Points], scheme: Scheme) -> Floats:
+    """`(N, K)` how much each picture counts for each point."""
+    ring = list(REGIONS[scheme]["lips_outer"])
+    rows = []
+    for shape in shapes:
+        front = max(0.05, _frontal(shape)) ** 4
+        shut = 1 / (1 + (_gap(shape, scheme, "lips_inner") / _CLOSED) ** 2) + _LEAST
+        wide = np.mean([_gap(shape, scheme, eye) for eye in _LIDS]) ** 2 + _LEAST
+        away = np.linalg.norm(shape[:, None] - shape[ring][None], axis=2).min(axis=1)
+        mouth = np.clip(1 - away / _NEAR, 0, 1)
+        weight = front * shut**mouth
+        for eye in _LIDS:
+            weight[list(REGIONS[scheme][eye])] = front * wide
+        rows.append(weight)
+    return np.stack(rows)
+
+
+def _medians(values: NDArray[np.float64], weights: Floats) -> Points:
+    """`(K, 3)` weighted medians of `(N, K, 3)`, between samples linearly, so that a little more weight moves little."""
+    order = np.argsort(values, axis=0, kind="stable")
+    ascending = np.take_along_axis(values, order, axis=0)
+    mass = np.take_along_axis(np.broadcast_to(weights[..., None], values.shape), order, axis=0)
+    place = (np.cumsum(mass, axis=0) - mass / 2) / mass.sum(axis=0)
+    result = np.empty(values.shape[1:])
+    for point, axis in np.ndindex(*result.shape):
+        result[point, axis] = np.interp(0.5, place[:, point, axis], ascending[:, point, axis])
+    return result
+
+
+def _turn(source: Points, target: Points, weights: Floats) -> tuple[Floats, float]:
+    """`(3, 3)` rotation and scale of the least-squares similarity in space (S. Umeyama, IEEE PAMI 13(4), 1991)."""
+    share = weights / weights.sum()
+    a, b = (points - share @ points for points in (source, target))
+    u, singular, vt = np.linalg.svd(b.T @ (a * share[:, None]))
+    signs = np.array([1.0, 1.0, 1.0 if np.linalg.det(u) * np.linalg.det(vt) >= 0 else -1.0])
+    scale = float((singular * signs).sum()) / max(float((share @ (a * a)).sum()), 1e-12)
+    return np.asarray((u * signs) @ vt), scale
+
+
+def _onto(source: Points, target: Points, weights: Floats) -> Points:
+    """`source` under the similarity that brings it to `target`."""
+    rotation, scale = _turn(source, target, weights)
+    share = weights / weights.sum()
+    return np.asarray((source - share @ source) @ rotation.T * scale + share @ target)
