@@ -21,7 +21,7 @@ class Pixels:
     """Pixels of one head while they are painted; P of them."""
 
     address: Tensor
-    """`(P, 2)` address x and y."""
+    """`(P, 2)` address x and y; NaN behind the face, where nothing opens."""
     rays: Tensor
     """`(P, 3)` unit, from the camera."""
     positions: Tensor

@@ -24,6 +24,8 @@ class _Style:
     """Over how much height the hairline thins out."""
     sides: float
     """Height of the hair's edge before and behind the ear."""
+    ear: float
+    """The same over the ear."""
     nape: float
     strands: int
     """Strands round the head."""
@@ -32,11 +34,11 @@ class _Style:
 
 
 _STYLES = {
-    "bald": _Style(0.0, 1.0, 0.0, 0.0, 200),
-    "cropped": _Style(0.40, 0.7, -1.0, -5.0, 200, 130),
-    "short": _Style(0.95, 0.9, -1.4, -5.6, 300),
-    "parted": _Style(1.30, 0.8, -2.0, -6.5, 300),
-    "long": _Style(1.35, 0.9, -4.0, -8.5, 300),
+    "bald": _Style(0.0, 1.0, 0.0, 0.0, 0.0, 200),
+    "cropped": _Style(0.40, 0.7, -1.0, 1.0, -5.0, 200, 130),
+    "short": _Style(0.95, 0.9, -1.4, 1.3, -5.6, 300),
+    "parted": _Style(1.30, 0.8, -2.0, 0.8, -6.5, 300),
+    "long": _Style(1.35, 0.6, -4.0, -3.0, -8.5, 300),
 }
 
 
@@ -45,7 +47,8 @@ def hair_height(looks: Looks, address: Tensor) -> Tensor:
     style, top = _STYLES[looks.hair.style], 6.9 + looks.hair.hairline_cm
     around = torch.atan2(address[..., 0].abs(), address[..., 2])
     temple = 6.6 + 1.3 * looks.hair.hairline_cm
-    edge = keyed(around, [(0.0, top), (0.5, temple), (0.95, 3.4), (1.28, style.sides), (1.5, 0.6), (2.1, style.nape)])
+    front = [(0.0, top), (0.5, temple), (0.95, 3.4), (1.28, style.sides)]
+    edge = keyed(around, [*front, (1.46, style.ear), (1.84, style.ear - 0.4), (2.15, style.nape)])
     return address[..., 1] - edge
 
 
@@ -86,7 +89,7 @@ def _strands(looks: Looks, size: int, cells: tuple[int, int], stream: int) -> Te
     fine = fractal_noise((size, size), seed=looks.seed * 31 + stream, cells=(waves, count), octaves=2)
     locks = fractal_noise((size, size), seed=looks.seed * 31 + stream + 40, cells=(3, count // 9), octaves=2)
     grey = fractal_noise((size, size), seed=looks.seed * 31 + stream + 80, cells=(2, count), octaves=1)
-    tone = (1 + 0.9 * fine + 0.7 * locks).clamp(0.25, 2.2)
+    tone = (1 + 0.75 * fine + 0.4 * locks).clamp(0.25, 2.2)
     return tone * (1 + 1.2 * looks.hair.grey * smoothstep(grey, 0.0, 0.25))
 
 
@@ -126,5 +129,5 @@ def fall_map(looks: Looks, size: int) -> Tensor:
     v, u = torch.meshgrid(place, place, indexing="ij")
     ragged = fractal_noise((size, size), seed=looks.seed * 31 + 51, cells=(3, 200), octaves=2)
     end = smoothstep(v + 0.08 * ragged, 0.99, 0.90)
-    edge = smoothstep(torch.minimum(u, 1 - u) + 0.03 * ragged, 0.0, 0.05)
+    edge = smoothstep(torch.minimum(u, 1 - u) + 0.02 * ragged, 0.0, 0.018)
     return torch.stack([end * edge, _strands(looks, size, (5, 220), 52)])[None]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vfxswap.lab.colour import skin_rgb
 from vfxswap.lab.looks import Looks, Rgb
-from vfxswap.lab.maths import bell, smoothstep, unit
+from vfxswap.lab.maths import bell, hill, smoothstep, unit
 from vfxswap.lab.sculpt import eyeballs
 from vfxswap.lab.template import grid_triangles
 
@@ -27,6 +27,10 @@ class Label(IntEnum):
     CLOTH = 5
     GLASSES = 6
     OBJECT = 7
+
+
+LENS_TINT: Rgb = (0.90, 0.92, 0.91)
+"""What two coated surfaces and the glass between them let through."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +53,8 @@ class Part:
     label: Label
     skin: bool = False
     """Whether light scatters under its surface."""
+    clear: bool = False
+    """Whether it is glass: it lets light through and shows no colour but in what it mirrors."""
 
     @property
     def triangles(self) -> Tensor:
@@ -87,16 +93,11 @@ def _ear(looks: Looks, skin: Rgb, side: int) -> Part:
     ring, turn = torch.meshgrid(torch.linspace(0, 1, 30), torch.linspace(0, side * 2 * math.pi, 41), indexing="ij")
     radius = (ring / 0.8).clamp_max(1.0) - 0.45 * smoothstep(ring, 0.84, 1.0)
     back, up = torch.cos(turn), torch.sin(turn)
-    tall = torch.where(up > 0, 3.0, 3.3)
-    wide = 1.55 + 0.35 * up - 0.35 * bell(up, -1.0, 0.5)
-    helix = 0.42 * bell(radius, 0.93, 0.12) * smoothstep(up + 0.6 * back, -0.9, 0.1)
-    antihelix = 0.34 * bell(radius, 0.60, 0.14) * smoothstep(back, -0.35, 0.3)
-    concha = -0.75 * bell(radius, 0.12, 0.38) * smoothstep(up, -1.6, -0.3)
-    tragus = 0.40 * bell(radius, 0.62, 0.2) * bell(back, -0.97, 0.18) * bell(up, -0.15, 0.35)
-    lobe = 0.22 * bell(up, -0.85, 0.3) * bell(radius, 0.75, 0.3)
-    height = helix + antihelix + concha + tragus + lobe - 1.3 * smoothstep(ring, 0.82, 1.0)
+    tall = torch.where(up > 0, 3.0, 3.1)
+    wide = 1.62 + 0.26 * up - 0.10 * bell(up, -1.0, 0.5)
     along, above = -back * wide * radius, up * tall * radius
-    out = height + 0.34 * (back * wide * radius) + 0.45
+    out = _ear_relief(back * radius, up * radius, radius, up + 0.35 * back) - 1.4 * smoothstep(ring, 0.82, 1.0)
+    out = (out + 0.44 * (back * wide * radius) + 0.94) * (0.4 if looks.hair.style == "long" else 1.0)  # under the hair
     lean = 0.22
     size = looks.skull.ears
     z = size * (along * math.cos(lean) - above * math.sin(lean)) - 0.9
@@ -105,6 +106,19 @@ def _ear(looks: Looks, skin: Rgb, side: int) -> Part:
     red = (skin[0] * 1.02, skin[1] * (1 - 0.12 * looks.skin.redness), skin[2] * (1 - 0.12 * looks.skin.redness))
     name = "ear_left" if side < 0 else "ear_right"
     return part(name, torch.stack([x, y, z], -1), colour=red, label=Label.SKIN, gloss=0.22)
+
+
+def _ear_relief(back: Tensor, up: Tensor, radius: Tensor, rear: Tensor) -> Tensor:
+    """How far the pinna stands out, cm: places run -1..1 backwards and upwards, `rear` is large on the upper rim."""
+    helix = 0.40 * bell(radius, 0.92, 0.11) * smoothstep(rear, -0.75, -0.05)
+    scapha = -0.14 * bell(radius, 0.74, 0.09) * smoothstep(rear, -0.2, 0.4)
+    antihelix = 0.30 * bell(radius, 0.55, 0.13) * smoothstep(back, -0.15, 0.25)
+    concha = -0.62 * hill(back, up, (-0.12, -0.12), (0.36, 0.40))
+    crus = 0.18 * bell(up, 0.14, 0.09) * smoothstep(back, 0.1, -0.5) * smoothstep(radius, 1.0, 0.8)
+    tragus = 0.42 * hill(back, up, (-0.70, -0.20), (0.20, 0.20))
+    antitragus = 0.24 * hill(back, up, (0.05, -0.58), (0.22, 0.14))
+    lobe = 0.20 * hill(back, up, (-0.05, -0.85), (0.40, 0.22))
+    return helix + scapha + antihelix + concha + crus + tragus + antitragus + lobe
 
 
 def _rings(keys: tuple[tuple[float, float, float, float], ...], rows: int, cols: int) -> Tensor:
@@ -183,12 +197,22 @@ def _glasses(looks: Looks) -> list[Part]:
     for side in (-1.0, 1.0):
         back = torch.linspace(0, 1, 25)
         reach = side * (half + 2.6 + back.clamp_max(0.25) * (7.5 * looks.skull.width - half - 2.6) * 4)
-        arms.append(torch.stack([reach, 0.3 - 0.5 * back**3, 8.1 - 9.0 * back], 1))
+        arms.append(torch.stack([reach, 0.3 + 0.9 * back**2, 8.1 - 9.2 * back], 1))
     shapes = zip(("rim_left", "rim_right", "bridge", "arm_left", "arm_right"), [*frames, bridge, *arms], strict=True)
-    return [
+    solid = [
         part(name, tube(path, 0.17), colour=(0.02, 0.018, 0.016), label=Label.GLASSES, gloss=0.7)
         for name, path in shapes
     ]
+    return solid + [_lens(name, rim) for name, rim in zip(("lens_left", "lens_right"), frames, strict=True)]
+
+
+def _lens(name: str, rim: Tensor) -> Part:
+    """A clear shell inside a rim `(K, 3)`, bulging forwards as spectacles do."""
+    middle = rim[:-1].mean(0)
+    share = torch.linspace(1.0, 0.02, 12)[:, None, None]
+    grid = middle + (rim - middle) * share
+    grid = grid + torch.tensor([0.0, 0.0, 0.28]) * (1 - share**2)
+    return replace(part(name, grid, colour=LENS_TINT, label=Label.GLASSES, gloss=1.0), clear=True)
 
 
 def microphone() -> list[Part]:

@@ -15,16 +15,19 @@ from vfxswap.lab.apertures import Pixels, paint_eyes, paint_mouth
 from vfxswap.lab.backdrop import seen
 from vfxswap.lab.camera import View
 from vfxswap.lab.light import Lighting
+from vfxswap.lab.maths import unit
 from vfxswap.lab.occlusion import depth_map, reached
 from vfxswap.lab.parts import Label
 from vfxswap.lab.performer import Performer, Stance
 from vfxswap.lab.raster import Hits, rasterise
 from vfxswap.lab.scene import MAP_CM, Scene
-from vfxswap.lab.shade import Light, lit, scattered
+from vfxswap.lab.shade import Light, lit, mirrored, scattered
 
 FAR_CM = 1.0e6
 """Depth of the background."""
 _SHADOW_SIZE = 384
+_FRONT = 0.25
+"""How far from the middle of the map, in u, the face lies; behind, the same x and y are the back of the head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,9 @@ def draw(scene: Scene, instant: Instant, view: View, light: Light, room: Tensor)
     solid = rasterise(points, depth, scene.solid, height=size[0], width=size[1])
     canvas = _Canvas.blank(size, seen(room, *size, view.offset))
     _draw_solid(canvas, scene, instant, view, light, positions, solid)
+    if len(scene.clear):
+        glass = rasterise(points, depth, scene.clear, height=size[0], width=size[1], both_sides=True)
+        _draw_clear(canvas, scene, instant, view, positions, glass)
     if len(scene.hair):
         hairy = rasterise(points, depth, scene.hair, height=size[0], width=size[1], both_sides=scene.hair_sheet)
         _draw_hair(canvas, scene, light, hairy, view)
@@ -164,8 +170,9 @@ def _draw_solid(
     for number, (performer, stance) in enumerate(zip(scene.performers, instant.stances, strict=True)):
         own = (heads == number).nonzero()[:, 0]
         maps = _looked_up(scene.skin_maps[number], fixed[own, columns.UV], view)
+        ahead = (fixed[own, columns.UV][:, :1] - 0.5).abs() < _FRONT
         pixels = Pixels(
-            fixed[own, columns.ADDRESS],
+            torch.where(ahead, fixed[own, columns.ADDRESS], torch.nan),
             rays[own],
             place[own],
             diffuse[own],
@@ -189,6 +196,15 @@ def _draw_solid(
 def _paint_apertures(pixels: Pixels, performer: Performer, stance: Stance, lighting: Lighting, camera: Tensor) -> None:
     paint_eyes(pixels, performer, stance, lighting, camera)
     paint_mouth(pixels, performer, stance)
+
+
+def _draw_clear(canvas: _Canvas, scene: Scene, instant: Instant, view: View, positions: Tensor, hits: Hits) -> None:
+    """Tints what is behind glass, and adds what the glass mirrors; the nearest of two sheets counts."""
+    hits = hits.take(hits.depth < canvas.depth[hits.pixels])
+    surface = scene.surface(positions)
+    at = hits.interpolate(torch.cat([surface.normals, scene.fixed[:, columns.COLOUR]], 1), scene.clear)
+    canvas.image[hits.pixels] *= at[:, 3:]
+    canvas.image[hits.pixels] += mirrored(unit(at[:, :3]), view.rays(hits.pixels), instant.lighting)
 
 
 def _draw_hair(canvas: _Canvas, scene: Scene, light: Light, hits: Hits, view: View) -> None:

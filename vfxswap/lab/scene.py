@@ -37,6 +37,8 @@ class Scene:
     """`(T,)` uint8."""
     solid_head: Tensor
     """`(T,)` int64 number of the performer whose head it is, else -1."""
+    clear: Tensor
+    """`(G, 3)` triangles of glass."""
     hair: Tensor
     """`(T', 3)` triangles of hair."""
     hair_map: Tensor
@@ -89,6 +91,7 @@ class _Lists:
     solid: list[Tensor]
     solid_label: list[Tensor]
     solid_head: list[Tensor]
+    clear: list[Tensor]
     hair: list[Tensor]
     hair_map: list[Tensor]
     hair_sheet: list[Tensor]
@@ -105,7 +108,7 @@ def make_scene(performers: Sequence[Performer], things: Sequence[Part], *, swapp
         things: What else is seen.
         swapped: For each performer, whether its face belongs in the face matte.
     """
-    lists = _Lists([], [], [], [], [], [], [], [])
+    lists = _Lists([], [], [], [], [], [], [], [], [])
     for number, performer in enumerate(performers):
         _add_head(lists, performer, number, swapped[number])
         for item in performer.parts[: performer.opaque]:
@@ -115,7 +118,7 @@ def make_scene(performers: Sequence[Performer], things: Sequence[Part], *, swapp
     for item in things:
         _add_solid(lists, item)
     openness = [performer.openness for performer in performers] + [torch.ones(len(item.positions)) for item in things]
-    hair = torch.cat(lists.hair) if lists.hair else torch.zeros(0, 3, dtype=torch.int64)
+    clear, hair = (torch.cat([torch.zeros(0, 3, dtype=torch.int64), *kind]) for kind in (lists.clear, lists.hair))
     skin = torch.cat(lists.skin)
     is_hair = torch.zeros(lists.vertices, dtype=torch.bool)
     is_hair[hair.reshape(-1)] = True
@@ -127,6 +130,7 @@ def make_scene(performers: Sequence[Performer], things: Sequence[Part], *, swapp
         solid,
         torch.cat(lists.solid_label),
         torch.cat(lists.solid_head),
+        clear,
         hair,
         torch.cat(lists.hair_map) if lists.hair_map else torch.zeros(0, dtype=torch.int64),
         torch.cat(lists.hair_sheet) if lists.hair_sheet else torch.zeros(0, dtype=torch.bool),
@@ -156,7 +160,11 @@ def _add_head(lists: _Lists, performer: Performer, number: int, swapped: bool) -
 
 
 def _add_solid(lists: _Lists, item: Part) -> None:
-    _add_triangles(lists, item.triangles, item.label, -1)
+    """Adds a part that is no hair; glass is drawn after what it lets through."""
+    if item.clear:
+        lists.clear.append(item.triangles + lists.vertices)
+    else:
+        _add_triangles(lists, item.triangles, item.label, -1)
     _add_part(lists, item)
 
 

@@ -90,6 +90,26 @@ def _shine(surface: Surface, lamp: Lamp, view: Tensor, falling: Tensor) -> Tenso
     return torch.where(surface.hair, strand, plain)
 
 
+def mirrored(normals: Tensor, rays: Tensor, lighting: Lighting) -> Tensor:
+    """Light `(P, 3)` that clear glass sends back along rays: the room by Schlick's Fresnel term, and the lamps' glare.
+
+    Args:
+        normals: `(P, 3)` unit, of either side.
+        rays: `(P, 3)` unit, from the camera.
+        lighting: What is mirrored; lamps are seen as soft boxes of some 8 degrees.
+    """
+    along = (normals * rays).sum(1, keepdim=True)
+    back = rays - 2 * along * normals
+    share = 0.04 + 0.96 * (1 - along.abs()) ** 5
+    up = 0.5 + 0.5 * back[:, 1:2]
+    sky, ground = torch.tensor(lighting.sky), torch.tensor(lighting.ground)
+    room = 1.6 * (ground + (sky - ground) * up)
+    for lamp in lighting.lamps:
+        glare = ((back @ lamp.towards).clamp(0, 1) ** 110)[:, None]
+        room = room + torch.tensor(lamp.rgb) * 6.0 * glare
+    return share * room * lighting.gain
+
+
 def smooth_side(falling: Tensor) -> Tensor:
     """1 on the lit side, fading to 0 at the terminator; avoids a hard edge of the shine."""
     return (falling * 6).clamp(0, 1)

@@ -72,9 +72,16 @@ def _complexion(canvas: _Canvas) -> Tensor:
     albedo = tone * (1 + skin.redness * blush[..., None] * torch.tensor([0.03, -0.10, -0.09]))
     albedo = albedo * (1 + 0.10 * canvas.noise(1, (12, 12))[..., None] * torch.tensor([0.6, 1.0, 1.1]))
     albedo = albedo * (1 + 0.14 * canvas.noise(2, (220, 220), 2))[..., None]
-    spots = smoothstep(canvas.noise(3, (40, 44), 2), 0.30, 0.42) * skin.blemishes * canvas.front
-    albedo = albedo * (1 - spots[..., None] * torch.tensor([0.08, 0.24, 0.22]))
+    albedo = albedo * (1 - _blemishes(canvas)[..., None] * torch.tensor([0.10, 0.26, 0.24]))
     return albedo * (1 - _freckles(canvas)[..., None] * torch.tensor([0.36, 0.48, 0.56]))
+
+
+def _blemishes(canvas: _Canvas) -> Tensor:
+    """Round spots of several sizes, a few of them large."""
+    seed = canvas.looks.seed
+    spots = speckles(canvas.size, seed=seed + 2, density=0.0008, radius=1.8)
+    spots = spots + 0.8 * speckles(canvas.size, seed=seed + 3, density=0.00012, radius=4.0)
+    return spots.clamp(0, 1) * canvas.looks.skin.blemishes * canvas.front
 
 
 def _freckles(canvas: _Canvas) -> Tensor:
@@ -145,15 +152,22 @@ def _brows(canvas: _Canvas, albedo: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _beard(canvas: _Canvas, albedo: Tensor) -> tuple[Tensor, Tensor]:
-    """Stubble and full beard; both thin out on the cheeks and under the lower lip."""
+    """Stubble and full beard, with sideburns; both thin out on the cheeks and under the lower lip."""
     skin, side, y = canvas.looks.skin, canvas.side, canvas.y
-    edge = -4.75 + 0.55 * (side - 2.4).clamp_min(0) - 0.75 * (side - 4.6).clamp_min(0).clamp_max(1.2)
-    zone = smoothstep(y - edge + 0.5 * canvas.noise(13, (60, 60), 2), 0.5, -0.9) * smoothstep(canvas.z, -0.8, 1.5)
+    edge = -4.75 + 0.55 * (side - 2.4).clamp_min(0) - 1.0 * (side - 4.2).clamp(0, 1.6)
+    zone = smoothstep(y - edge + 0.9 * canvas.noise(13, (40, 60), 3), 0.9, -1.2)
+    sideburn = bell(canvas.z, 2.0, 1.0) * smoothstep(side, 6.0, 6.8) * smoothstep(y, 0.5, -1.0)
+    zone = torch.maximum(zone * smoothstep(canvas.z, -1.4, 1.0), sideburn)
     zone = zone * (1 - 0.5 * canvas.hill((0.0, -5.4), (0.3, 0.5))) * (1 - 0.6 * canvas.hill((0.9, -8.3), (0.5, 0.5)))
     upper, lower = lip_edges(side)
-    off_lips = 1 - smoothstep(torch.minimum(upper - y, y - lower), -0.12, 0.05) * smoothstep(side, 2.7, 2.3)
-    shadow = skin.stubble * zone * off_lips * (0.55 + 0.8 * canvas.noise(5, (260, 260), 1))
+    zone = zone * (1 - smoothstep(torch.minimum(upper - y, y - lower), -0.12, 0.05) * smoothstep(side, 2.7, 2.3))
+    shadow = skin.stubble * zone * (0.6 + 0.9 * canvas.noise(5, (500, 700), 1))
     tone = torch.tensor(skin_rgb(skin.ita_degrees)) * torch.tensor([0.42, 0.50, 0.58])
     albedo = albedo + (tone - albedo) * shadow.clamp(0, 0.8)[..., None]
-    full = (skin.beard * zone * off_lips * (1.15 + 1.6 * canvas.noise(14, (90, 320), 2))).clamp(0, 0.97)
-    return _mixed(albedo, canvas.looks.hair.rgb, full), torch.maximum(full, 0.4 * shadow.clamp(0, 1))
+    strands, locks = canvas.noise(14, (150, 560), 2), canvas.noise(15, (30, 90), 2)
+    full = (skin.beard * smoothstep(zone, 0.05, 0.75) * (1.35 + 0.9 * strands)).clamp(0, 0.97)
+    grey = 1 + 1.2 * canvas.looks.hair.grey * smoothstep(canvas.noise(16, (90, 480), 1), 0.0, 0.2)
+    colour = (
+        torch.tensor(canvas.looks.hair.rgb) * ((0.85 + 0.9 * strands + 0.7 * locks).clamp(0.3, 2.0) * grey)[..., None]
+    )
+    return albedo + (colour - albedo) * full[..., None], torch.maximum(full, 0.4 * shadow.clamp(0, 1))

@@ -12,7 +12,7 @@ from vfxswap.errors import UsageError
 from vfxswap.geometry import REGIONS
 from vfxswap.lab.camera import Camera
 from vfxswap.lab.devices import moved
-from vfxswap.lab.looks import PERFORMERS
+from vfxswap.lab.looks import PERFORMERS, Hair
 from vfxswap.lab.motion import Acting
 from vfxswap.lab.parts import Label
 from vfxswap.lab.play import LabFrame, Stage, build, render_shot
@@ -231,3 +231,23 @@ def test_a_gpu_renders_the_same_picture(tiny_spec: Callable[..., ShotSpec], tiny
     # A pixel whose centre lies on an edge may fall to either side.
     assert float(((frame.plate - expected.plate).abs().amax(0) > 1e-3).float().mean()) < 0.01
     np.testing.assert_allclose(frame.faces[0].mesh.points, expected.faces[0].mesh.points, atol=1e-2)
+
+
+def test_glass_lets_the_face_through_and_mirrors_the_room(shoot: Shoot) -> None:
+    acting = Acting(yaw_degrees=0)
+    with_it, without = (
+        shoot(roles=(Role(looks=PERFORMERS["dov"].model_copy(update={"glasses": worn}), acting=acting),)).frame(1001)
+        for worn in (True, False)
+    )
+    seen = (with_it.labels == Label.EYE) & (without.labels == Label.EYE)
+    assert int(seen.sum()) > 4
+    assert not torch.equal(with_it.plate[:, seen], without.plate[:, seen])
+    torch.testing.assert_close(with_it.plate[:, seen], 0.9 * without.plate[:, seen], atol=0.12, rtol=0.3)
+    assert torch.equal(with_it.depth[seen], without.depth[seen]), "glass has no depth of its own"
+
+
+def test_nothing_looks_out_of_the_back_of_a_head(shoot: Shoot) -> None:
+    bald = PERFORMERS["chi"].model_copy(update={"hair": Hair(style="bald")})
+    frame = shoot(roles=(Role(looks=bald, acting=Acting(yaw_degrees=0, turn=(180.0, 180.0))),)).frame(1001)
+    assert bool((frame.labels == Label.SKIN).any())
+    assert not bool(((frame.labels == Label.EYE) | (frame.labels == Label.MOUTH)).any())
