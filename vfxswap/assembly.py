@@ -110,6 +110,7 @@ class _Assembly:
             first=self._shot.first,
             last=self._shot.last,
             identities=self._identities,
+            display=self._plan.plate.display,
         )
         return planned.cls(planned.options, setting)
 

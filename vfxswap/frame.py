@@ -85,6 +85,22 @@ class Detection:
     landmarks: Landmarks | None = None
     """Dense points, if the detector has them (match-moved data)."""
 
+    def moved(self, x: float, y: float) -> Detection:
+        """The same face in a picture that begins `x` pixels further left and `y` further up."""
+        shift = np.array([x, y])
+        x0, y0, x1, y1 = self.box
+        landmarks = self.landmarks
+        if landmarks is not None:
+            place = np.zeros(landmarks.points.shape[1])
+            place[:2] = shift
+            landmarks = Landmarks(landmarks.points + place, landmarks.scheme)
+        return replace(
+            self,
+            box=(x0 + x, y0 + y, x1 + x, y1 + y),
+            five=None if self.five is None else self.five + shift,
+            landmarks=landmarks,
+        )
+
     def scaled(self, x: float, y: float) -> Detection:
         """The same face in a picture `x` times as wide and `y` times as high."""
         factor = np.array([x, y])

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from vfxswap.alignment import CropSpec, TemplateName
 from vfxswap.frame import Batch, Detection, Face, FaceBatch, FaceWindow, Frame, PastedFace
-from vfxswap.geometry import Affine, Landmarks
+from vfxswap.geometry import Affine, Box, Landmarks
 
 if TYPE_CHECKING:
     import torch
@@ -100,6 +100,14 @@ class Setting:
     """Last frame of the plate, not of the chunk."""
     identities: dict[str, Identity] = field(default_factory=dict)
     """Who is put in, by the names of the pipeline file."""
+    display: Box | None = None
+    """The display window in the plate's pixels, where it is not the whole plate (see `vfxswap.media.PlateInfo`): what
+    artists draw and track has its size, and its corner for an origin."""
+
+    @property
+    def frame_of_reference(self) -> Box:
+        """The display window, or the whole plate where there is no other."""
+        return Box(0, 0, self.width, self.height) if self.display is None else self.display
 
 
 OptionsT = TypeVar("OptionsT", bound=StageOptions)

@@ -37,6 +37,8 @@ class TracksOptions(StageOptions):
 class Tracks(Detector[TracksOptions]):
     """Gives the faces that a tracks file has for each frame; looks at no pixels.
 
+    A tracks file counts from the corner of the display window, as trackers do: a plate with overscan is no other plate.
+
     Five and dense points go along: `points5` takes them as they are, `facemesh` measures anew around them.
     """
 
@@ -53,7 +55,8 @@ class Tracks(Detector[TracksOptions]):
             UsageError: It cannot be read, or was made for a plate of another size.
         """
         tracks = read_tracks(self.options.path)
-        tracks.check_size(self.setting.width, self.setting.height)
+        window = self.setting.frame_of_reference
+        tracks.check_size(window.width, window.height)
         self._tracks = tracks
 
     def close(self) -> None:
@@ -64,7 +67,9 @@ class Tracks(Detector[TracksOptions]):
         """The file's faces of each frame, in its order; see `Detector`."""
         if self._tracks is None:
             raise UsageError("the stage is used before it was opened")
+        window, tracks = self.setting.frame_of_reference, self._tracks
+        seen = (tracks.faces(frame - self.options.offset) for frame in frames)
         return [
-            [face for face in self._tracks.faces(frame - self.options.offset) if face.score >= self.options.min_score]
-            for frame in frames
+            [face.moved(window.x0, window.y0) for face in faces if face.score >= self.options.min_score]
+            for faces in seen
         ]

@@ -120,8 +120,9 @@ class Roto(Matte[RotoOptions]):
             raise MediaError(f"cannot read the roto matte {path}: {message}", path=path, frame=frame)
         if not np.isfinite(values).all():
             raise MediaError(f"the roto matte {path} holds values that are no numbers", path=path, frame=frame)
-        canvas = np.zeros((spec.full_height, spec.full_width), np.float32)
-        _place(canvas, values[..., 0], spec.x - spec.full_x, spec.y - spec.full_y)
+        window = self.setting.frame_of_reference
+        canvas = np.zeros((self.setting.height, self.setting.width), np.float32)
+        _place(canvas, values[..., 0], window.x0 + spec.x - spec.full_x, window.y0 + spec.y - spec.full_y)
         np.clip(canvas, 0, 1, out=canvas)
         return np.subtract(1, canvas, out=canvas) if self.options.invert else canvas
 
@@ -130,7 +131,8 @@ class Roto(Matte[RotoOptions]):
         file = oiio.ImageInput.open(str(path))
         if file is None:
             raise MediaError(f"cannot open the roto matte {path}: {oiio.geterror()}", path=path, frame=frame)
-        spec, plate = file.spec(), (self.setting.width, self.setting.height)
+        window = self.setting.frame_of_reference
+        spec, plate = file.spec(), (window.width, window.height)
         if (spec.full_width, spec.full_height) != plate:
             raise MediaError(
                 f"the roto matte {path} is {spec.full_width}x{spec.full_height}, the plate {plate[0]}x{plate[1]};"
@@ -152,7 +154,7 @@ class Roto(Matte[RotoOptions]):
 
 
 def _place(canvas: NDArray[np.float32], values: NDArray[np.float32], x: int, y: int) -> None:
-    """Copies what was stored (an EXR's data window) to its place on the canvas (its display window)."""
+    """Copies what was stored (an EXR's data window) to its place on the canvas (the plate's picture)."""
     rows, columns = values.shape
     height, width = canvas.shape
     top, left, bottom, right = max(y, 0), max(x, 0), min(y + rows, height), min(x + columns, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from vfxswap.errors import UsageError
 from vfxswap.frame import Detection
-from vfxswap.geometry import Landmarks
+from vfxswap.geometry import Box, Landmarks
 from vfxswap.models import ModelStore
 from vfxswap.stage import Setting
 from vfxswap.trackfile import write_tracks
@@ -85,3 +86,17 @@ def test_the_path_is_relative_to_the_pipeline_file(file: Path) -> None:
 def test_it_must_be_opened_first(file: Path) -> None:
     with pytest.raises(UsageError, match="before it was opened"):
         Tracks(TracksOptions(path=file), a_setting()).detect(None, [1001])
+
+
+def test_tracks_count_from_the_corner_of_the_display_window(file: Path) -> None:
+    wide = replace(a_setting(80, 60), display=Box(8, 6, 72, 54))
+    plain = opened(TracksOptions(path=file)).detect(None, [1001])[0][1]
+    moved = opened(TracksOptions(path=file), wide).detect(None, [1001])[0][1]
+    assert list(moved.box) == [10, 8, 17, 15]
+    assert moved.landmarks is not None
+    assert moved.five is not None
+    assert plain.five is not None
+    np.testing.assert_allclose(moved.landmarks.points - MESH.points, np.tile((8.0, 6.0, 0.0), (468, 1)), atol=1e-9)
+    np.testing.assert_allclose(moved.five - plain.five, np.tile((8.0, 6.0), (5, 1)))
+    with pytest.raises(UsageError, match="this plate is 80x60"):
+        opened(TracksOptions(path=file), a_setting(80, 60))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from vfxswap.errors import MediaError
 from vfxswap.frame import FaceBatch
-from vfxswap.geometry import Landmarks
+from vfxswap.geometry import Box, Landmarks
 from vfxswap.stage import Setting
 from vfxswap_plugins.mattes.roto import Roto, RotoOptions
 
@@ -206,3 +207,18 @@ def test_a_pattern_without_files_is_refused_by_the_options(tmp_path: Path) -> No
     context = {"folder": tmp_path}
     options = RotoOptions.model_validate_json('{"path": "m.%d.png"}', context=context)
     assert options.path == tmp_path / "m.%d.png"
+
+
+def test_a_roto_lies_in_the_display_window_of_a_plate_with_overscan(
+    tmp_path: Path, setting: Setting, batch: Batch, mesh: Landmarks
+) -> None:
+    write(tmp_path / "m.png", {"Y": disc()}, "uint16")
+    options = RotoOptions.model_validate({"path": tmp_path / "m.png", "edge_feather_percent": 0.0})
+    plain = Roto(options, setting)
+    plain.open()
+    wide = replace(setting, width=WIDTH + 24, height=HEIGHT + 20, display=Box(16, 12, 16 + WIDTH, 12 + HEIGHT))
+    overscan = Roto(options, wide)
+    overscan.open()
+    faces = batch([mesh])
+    moved = replace(faces, plate_to_crop=(faces.plate_to_crop[0] @ np.array([[1, 0, -16], [0, 1, -12], [0, 0, 1]]),))
+    torch.testing.assert_close(overscan.matte(moved), plain.matte(faces), atol=1e-5, rtol=0)
