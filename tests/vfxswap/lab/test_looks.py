@@ -8,12 +8,12 @@ import math
 import pytest
 import torch
 
+from vfxswap.alignment import IBUG68_FROM_MESH
 from vfxswap.geometry import Pose
 from vfxswap.lab.camera import Camera, View
 from vfxswap.lab.colour import lab_to_rgb, skin_rgb, srgb_decoded, srgb_encoded
 from vfxswap.lab.expression import Expression, Shapes
 from vfxswap.lab.film import defocused, disc, grain_field, with_grain
-from vfxswap.lab.landmarks import IBUG68_FROM_MESH
 from vfxswap.lab.looks import PERFORMERS
 from vfxswap.lab.maths import fractal_noise, rotation
 from vfxswap.lab.mesh468 import ADDRESSES
