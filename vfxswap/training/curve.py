@@ -1,0 +1,96 @@
+"""The curve of a training on disk: a line of JSON a step, and TensorBoard's own files where that is installed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vfxswap.faceset.pictures import decoded
+from vfxswap.trained import CurvePoint
+
+NAME = "curve.jsonl"
+_POINTS = 64
+_DIGITS = 7
+
+
+class Curve:
+    """Writes the curve; what a broken-off run wrote after its last checkpoint is taken back.
+
+    Args:
+        folder: Of the training.
+        step: Steps that are done.
+        writes: Whether this process does; several train together.
+    """
+
+    def __init__(self, folder: Path, step: int, *, writes: bool = True) -> None:
+        self._path = folder / NAME
+        self._kept = [row for row in _rows(self._path) if row.get("step", step + 1) <= step]
+        self._writes = writes
+        self._board = _board(folder / "tensorboard") if writes else None
+        if writes:
+            self._path.write_text("".join(json.dumps(row) + "\n" for row in self._kept), encoding="utf-8")
+            self._file = self._path.open("a", encoding="utf-8")
+
+    def add(self, step: int, parts: Mapping[str, float]) -> None:
+        """Takes a step's losses."""
+        row = {"step": step, **{name: float(f"{value:.{_DIGITS}g}") for name, value in parts.items()}}
+        self._kept.append(row)
+        if self._writes:
+            self._file.write(json.dumps(row) + "\n")
+        if self._board is not None:
+            for name, value in parts.items():
+                self._board.add_scalar(f"loss/{name}", value, step)
+
+    def preview(self, step: int, path: Path, scores: Mapping[str, float]) -> None:
+        """Takes a preview picture and its scores."""
+        if self._board is None:
+            return
+        for name, value in scores.items():
+            self._board.add_scalar(f"held out psnr/{name}", value, step)
+        picture = decoded(path)
+        self._board.add_image("preview", picture[:, :, ::-1].copy(), step, dataformats="HWC")
+
+    def points(self) -> tuple[CurvePoint, ...]:
+        """The curve in few numbers: means over equal parts."""
+        rows = [row for row in self._kept if "loss" in row]
+        if not rows:
+            return ()
+        width = max(1, len(rows) // _POINTS)
+        parts = [rows[start : start + width] for start in range(0, len(rows), width)]
+        return tuple(
+            CurvePoint(iteration=part[-1]["step"], loss=float(f"{sum(row['loss'] for row in part) / len(part):.6g}"))
+            for part in parts
+        )
+
+    def flush(self) -> None:
+        """Writes what is buffered."""
+        if self._writes:
+            self._file.flush()
+        if self._board is not None:
+            self._board.flush()
+
+    def close(self) -> None:
+        """Ends the files."""
+        if self._writes:
+            self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Whole lines of a curve; a torn last one is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
+def _board(folder: Path) -> Any:
+    """TensorBoard's writer, or None where it is not installed (extra `train`)."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))

@@ -1,0 +1,306 @@
+"""Faces to train on: read once, kept small, drawn by a rule that has no memory.
+
+A face is five planes of bytes: R'G'B', what of it is face, and where its eyes and mouth are. Which faces a step sees
+follows from the seed and the step's number alone, so that a resumed run goes on exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vfxswap.alignment import as_ibug68
+from vfxswap.errors import MediaError, UsageError
+from vfxswap.faceset import Faceset
+from vfxswap.geometry import Landmarks
+from vfxswap.ops.matte import hull_distance, soft_edge
+from vfxswap.training.drawing import YAW_BINS, shuffled, turns, yaw_bins
+from vfxswap.training.settings import FEWEST_FACES, Settings, Sources
+
+PLANES = 5
+"""R', G', B', matte, eyes and mouth."""
+_FEWEST_HELD_OUT, _MOST_HELD_OUT = 4, 64
+_FEATURE_WIDTH = 0.035
+"""Of an eye's or a mouth's soft spot, as part of a crop's side."""
+Warn = Callable[[str], None]
+
+
+class Spot(NamedTuple):
+    """Where a face is found."""
+
+    faceset: int
+    place: int
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Faces of one kind: of an identity, or of its pairs.
+
+    Args:
+        size_px: Side at which they are given.
+        facesets: Where they come from.
+        spots: Which of them, in order.
+        keep: Whether they stay in memory once read.
+    """
+
+    size_px: int
+    facesets: tuple[Faceset, ...]
+    spots: tuple[Spot, ...]
+    keep: bool = True
+    _kept: dict[Spot, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.spots)
+
+    def planes(self, places: Sequence[int], pool: ThreadPoolExecutor) -> Tensor:
+        """Faces by their place on the shelf, `(N, 5, S, S)` uint8; those not in memory are read on the pool.
+
+        Raises:
+            MediaError: A picture cannot be read any more.
+        """
+        return torch.stack(list(pool.map(lambda place: self._face(self.spots[place]), places)))
+
+    def yaws(self) -> list[float]:
+        """Degrees, by place."""
+        return [self.facesets[spot.faceset].records[spot.place].yaw for spot in self.spots]
+
+    def _face(self, spot: Spot) -> Tensor:
+        if spot in self._kept:
+            return self._kept[spot]
+        face = read_face(self.facesets[spot.faceset], spot.place, self.size_px)
+        if self.keep:
+            self._kept[spot] = face
+        return face
+
+
+def read_face(faceset: Faceset, index: int, size_px: int) -> Tensor:
+    """One face's planes, `(5, S, S)` uint8, averaged down or interpolated up to the size.
+
+    Raises:
+        MediaError: A picture cannot be read.
+    """
+    image, matte = faceset.image(index), faceset.matte(index)
+    points = faceset.landmarks(index)
+    if matte is None:
+        matte = hull_matte(points, faceset.crop.size_px)
+    planes = torch.cat([image, matte, eyes_and_mouth(points, faceset.crop.size_px)])
+    if faceset.crop.size_px != size_px:
+        sized = (size_px, size_px)
+        planes = functional.interpolate(planes[None], sized, mode="bilinear", antialias=True, align_corners=False)[0]
+    return (planes.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def hull_matte(points: Landmarks, size_px: int) -> Tensor:
+    """`(1, S, S)` what of a crop is face, as far as its landmarks tell: their hull, softly edged."""
+    distance = hull_distance(points.points[:, :2], size_px, device=torch.device("cpu"))
+    return soft_edge(distance, 0.03 * size_px)[None]
+
+
+def eyes_and_mouth(points: Landmarks, size_px: int) -> Tensor:
+    """`(1, S, S)` 0..1, soft spots about the points of eyes and mouth."""
+    if points.scheme in {"mesh468", "ibug68"}:
+        xy = as_ibug68(points).points[36:, :2]
+    else:
+        five = points.five()
+        xy = five[[0, 1, 3, 4]]
+    at = torch.as_tensor(np.ascontiguousarray(xy), dtype=torch.float32)
+    line = torch.arange(size_px) + 0.5
+    width = 2 * (_FEATURE_WIDTH * size_px) ** 2
+    columns = torch.exp(-((line - at[:, :1]) ** 2) / width)
+    rows = torch.exp(-((line - at[:, 1:]) ** 2) / width)
+    return (rows[:, :, None] * columns[:, None, :]).amax(0)[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Faces of a batch, on the CPU."""
+
+    inputs: Tensor
+    """`(N, 5, S, S)` uint8, what the encoder sees."""
+    targets: Tensor
+    """`(N, 5, S, S)` uint8, what the decoder shall make of it; the same faces but for pairs."""
+    who: tuple[int, ...]
+    """Number of the decoder for each."""
+    paired: int
+    """How many at the end are of pairs."""
+
+    def sized(self, size_px: int) -> Draw:
+        """The same, averaged down."""
+        if self.inputs.shape[-1] == size_px:
+            return self
+        return Draw(sized(self.inputs, size_px), sized(self.targets, size_px), self.who, self.paired)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One identity's faces."""
+
+    name: str
+    faces: Shelf
+    held_out: Shelf
+    plates: Shelf
+    """Somebody else's faces, of pairs; may be empty."""
+    truths: Shelf
+    """The same with this identity's."""
+    left_out: Mapping[str, str]
+    """Files that could not be read, and why."""
+
+
+class Roll:
+    """Everybody's faces, drawn by step.
+
+    Args:
+        settings: Whose, and how.
+        size_px: Side; changes when a network grows.
+        warn: Is told what is odd with them.
+        workers: Threads that read.
+
+    Raises:
+        UsageError: Too few of an identity's faces can be read.
+    """
+
+    def __init__(self, settings: Settings, *, size_px: int, warn: Warn, workers: int = 2) -> None:
+        self._settings, self._pool = settings, ThreadPoolExecutor(workers, thread_name_prefix="faces")
+        share = _memory_share(settings, size_px)
+        if share < 1:
+            warn(
+                f"the faces take {settings.train.cache_gb / max(share, 1e-9):.1f} GB at {size_px} px, more than"
+                f" cache_gb = {settings.train.cache_gb:g}: they are read anew each time"
+            )
+        self.people = tuple(
+            self._person(name, sources, size_px, share >= 1, warn) for name, sources in settings.sources.items()
+        )
+        self._yaw_bins = [yaw_bins(person.faces.yaws()) for person in self.people]
+        self._with_pairs = [place for place, person in enumerate(self.people) if len(person.plates)]
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _person(self, name: str, sources: Sources, size_px: int, keep: bool, warn: Warn) -> Person:
+        sets, left_out = sources.faces, dict[str, str]()
+        learnt, held = [], []
+        for number, faceset in enumerate(sets):
+            sound = list(self._sound(faceset, left_out)) if keep else list(range(len(faceset)))
+            train, kept = _split(faceset, sound, self._settings.train.held_out)
+            learnt += [Spot(number, index) for index in train]
+            held += [Spot(number, index) for index in kept]
+        if left_out:
+            first = next(iter(left_out.items()))
+            warn(f"{name}: {len(left_out)} faces cannot be read and are left out, such as {first[0]}: {first[1]}")
+        if len(learnt) < FEWEST_FACES // 2:
+            raise UsageError(f"identity {name!r} has {len(learnt)} faces that can be read; {FEWEST_FACES} is the least")
+        plates, truths = _matched(sources.pairs)
+        return Person(
+            name=name,
+            faces=Shelf(size_px, sets, tuple(learnt), keep),
+            held_out=Shelf(size_px, sets, tuple(held), keep),
+            plates=Shelf(size_px, tuple(one for one, _ in sources.pairs), plates, keep),
+            truths=Shelf(size_px, tuple(other for _, other in sources.pairs), truths, keep),
+            left_out=left_out,
+        )
+
+    def _sound(self, faceset: Faceset, left_out: dict[str, str]) -> Iterator[int]:
+        """The faces whose files can be read."""
+
+        def problem(index: int) -> str:
+            try:
+                faceset.image(index)
+                faceset.matte(index)
+            except MediaError as error:
+                return str(error)
+            return ""
+
+        for index, said in enumerate(self._pool.map(problem, range(len(faceset)))):
+            if said:
+                left_out[str(faceset.folder / faceset.records[index].file)] = said
+            else:
+                yield index
+
+    def draw(self, step: int, *, batch: int, lane: int = 0, lanes: int = 1) -> Draw:
+        """The faces of a step.
+
+        Args:
+            step: From 0.
+            batch: How many, over all identities; half of them of pairs where there are pairs.
+            lane: Which of several devices that each draw their own.
+            lanes: How many of these there are.
+
+        Raises:
+            MediaError: A picture cannot be read any more.
+        """
+        pairs = batch // 2 if self._with_pairs and self._settings.loss.pairs else 0
+        inputs, targets, who = [], [], []
+        for number, places in self._places(step * lanes + lane, batch - pairs):
+            planes = self.people[number].faces.planes(places, self._pool)
+            inputs.append(planes)
+            targets.append(planes)
+            who += [number] * len(places)
+        for number, places in self._pair_places(step * lanes + lane, pairs):
+            inputs.append(self.people[number].plates.planes(places, self._pool))
+            targets.append(self.people[number].truths.planes(places, self._pool))
+            who += [number] * len(places)
+        return Draw(torch.cat(inputs), torch.cat(targets), tuple(who), pairs)
+
+    def _places(self, turn: int, count: int) -> Iterator[tuple[int, list[int]]]:
+        """Who and which, for so many faces: people take turns evenly."""
+        for number, slots in turns(turn * count, count, len(self.people)):
+            person = self.people[number]
+            yield number, [self._place(number, slot, len(person.faces)) for slot in slots]
+
+    def _place(self, number: int, slot: int, count: int) -> int:
+        seed = self._settings.train.seed
+        if not self._settings.train.uniform_yaw:
+            return shuffled(seed, number, slot, count)
+        bins = self._yaw_bins[number]
+        chosen = bins[slot % len(bins)]
+        return chosen[shuffled(seed, number * YAW_BINS + slot % len(bins), slot // len(bins), len(chosen))]
+
+    def _pair_places(self, turn: int, count: int) -> Iterator[tuple[int, list[int]]]:
+        people = self._with_pairs
+        for which, slots in turns(turn * count, count, len(people)) if count else ():
+            number = people[which]
+            total = len(self.people[number].plates)
+            yield number, [shuffled(self._settings.train.seed + 1, number, slot, total) for slot in slots]
+
+
+def _memory_share(settings: Settings, size_px: int) -> float:
+    """How much of the memory that all faces need they may have; 1 and above is enough."""
+    sets = [item for source in settings.sources.values() for item in source.faces]
+    pairs = [item for source in settings.sources.values() for pair in source.pairs for item in pair]
+    needed = sum(map(len, [*sets, *pairs])) * PLANES * size_px**2 / 2**30
+    return settings.train.cache_gb / max(needed, 1e-9)
+
+
+def _split(faceset: Faceset, sound: Sequence[int], share: float) -> tuple[list[int], list[int]]:
+    """Faces to learn, and those held out: the last by source and frame, as neighbours would give the answer away."""
+    order = sorted(sound, key=lambda index: (faceset.records[index].source, faceset.records[index].frame))
+    count = min(max(round(share * len(order)), _FEWEST_HELD_OUT), _MOST_HELD_OUT, len(order) // 4) if share else 0
+    return order[: len(order) - count], order[len(order) - count :]
+
+
+def _matched(pairs: Sequence[tuple[Faceset, Faceset]]) -> tuple[tuple[Spot, ...], tuple[Spot, ...]]:
+    """Spots of the same pictures, by source and frame, in both facesets of each pair."""
+    ones, others = [], []
+    for number, (one, other) in enumerate(pairs):
+        there = {(record.source, record.frame, record.track): index for index, record in enumerate(other.records)}
+        for index, record in enumerate(one.records):
+            found = there.get((record.source, record.frame, record.track))
+            if found is not None:
+                ones.append(Spot(number, index))
+                others.append(Spot(number, found))
+    return tuple(ones), tuple(others)
+
+
+def sized(planes: Tensor, size_px: int) -> Tensor:
+    """Planes `(N, 5, S, S)` uint8 averaged down to a side that S is a multiple of."""
+    if planes.shape[-1] == size_px or not len(planes):
+        return planes if len(planes) else planes.new_zeros(0, PLANES, size_px, size_px)
+    return functional.avg_pool2d(planes.float(), planes.shape[-1] // size_px).round().to(torch.uint8)
