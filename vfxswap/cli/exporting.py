@@ -54,7 +54,7 @@ def export(  # noqa: PLR0913, PLR0917 - one for each word of the command line
         half=fp16,
         overwrite=overwrite,
     )
-    done = exported(asked)
+    done = exported(asked, tell=say)
     size_mb = done.path.stat().st_size / 1e6
     say(f"{done.path}: {size_mb:.1f} MB, differs from the model by {done.difference:.1g} of 1 at most")
     say(f"{done.sidecar}: licence and consent; goes with it")

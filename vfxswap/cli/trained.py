@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import ConfigDict
+
 from vfxswap.cli.output import say
 from vfxswap.errors import ConsentError, Problem, VfxswapError
 from vfxswap.identity import Identity
+from vfxswap.modelfile import Sidecar, described_file, read_sidecar
 from vfxswap.models import file_sha256
 from vfxswap.trained import TrainedCard, read_card
 from vfxswap.training.card import missing_in, model_card
@@ -32,10 +35,20 @@ def weights_problems(identity: Identity) -> list[Problem]:
     return [problem for path in identity.weights for problem in _problems(identity, path)]
 
 
+class _AnySidecar(Sidecar):
+    """What stands beside a model file of whatever kind; what only that kind's stage knows is left to it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 def _problems(identity: Identity, path: Path) -> Iterator[Problem]:
+    card = None
     try:
         verified_sha256(identity, path)
-        card = read_card(path) if path.suffix.lower() == TRAINED_SUFFIX else None
+        if path.suffix.lower() == TRAINED_SUFFIX:
+            card = read_card(path)
+        else:
+            described_file(path, read_sidecar(_AnySidecar, path))
     except VfxswapError as error:
         yield Problem(str(error), exit_code=error.exit_code)
         return
@@ -62,9 +75,11 @@ def weights_lines(identity: Identity) -> list[str]:
 
 
 def _lines(identity: Identity, path: Path) -> Iterator[str]:
-    entry = identity.entries.get(path.name)
     if path.suffix.lower() != TRAINED_SUFFIX:
-        yield f"{path.name}: licence {entry.licence if entry else 'not said in identity.toml'}"
+        entry, beside = identity.entries.get(path.name), read_sidecar(_AnySidecar, path)
+        yield f"{path.name}: licence {(entry.licence if entry else beside.licence) or 'not said'}"
+        if beside.consent:
+            yield f"  trained with the consent of {beside.consent}"
         return
     card = read_card(path)
     people = ", ".join(card.identities) or "nobody: a base"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -62,8 +62,12 @@ class Exported(NamedTuple):
     """The largest from the model, of values 0..1."""
 
 
-def export(asked: Asked) -> Exported:
+def export(asked: Asked, *, tell: Callable[[str], None] = lambda _: None) -> Exported:
     """Writes a trained face for other programs.
+
+    Args:
+        asked: What.
+        tell: Is told what is being done; large models take a minute.
 
     Raises:
         UsageError: The trained file is none, has nobody of that name, or cannot be had in that form.
@@ -80,8 +84,10 @@ def export(asked: Asked) -> Exported:
     graph = _graph(halved(trained.model), asked) if asked.half else truth
     make_folder(asked.out.parent)
     with whole(asked.out) as temporary:
+        tell(f"tracing {asked.identity} at {trained.card.crop.size_px} px")
         _write(graph, temporary, asked.opset)
         _describe(onnx, temporary, asked, facts, trained.card)
+        tell("computing it with ONNX Runtime, to hold it against the model")
         difference = _verified(truth, temporary, asked)
     sidecar = sidecar_path(asked.out)
     with whole(sidecar) as temporary:

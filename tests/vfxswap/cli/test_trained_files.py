@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,7 +111,15 @@ def test_export(shell: Shell, folder: Path) -> None:
     code, out, err = shell(*words)
     assert (code, err) == (0, "")
     assert "out/hero.dfm: " in out
-    assert (folder.parent / "out" / "hero.dfm.toml").exists()
+    assert "computing it with ONNX Runtime" in out
+    for path in (folder.parent / "out").iterdir():
+        shutil.copy(path, folder)
+    code, out, _ = shell("identity", "check", "hero")
+    assert code == 0
+    assert "  hero.dfm: licence CC0-1.0\n    trained with the consent of a drawn face, by nobody;" in out
+    (folder / "hero.dfm").write_bytes(b"another")
+    code, out, _ = shell("identity", "check", "hero")
+    assert (code, "is not the file that the sidecar" in out) == (3, True)
     code, _, err = shell(*words)
     assert code == 2
     assert "is there already; choose another name, or say --overwrite" in err
