@@ -15,6 +15,7 @@ from vfxswap.stage import Stage, StageOptions, SwapperOptions
 
 if TYPE_CHECKING:
     from vfxswap.brief import Brief
+    from vfxswap.models import ModelStore
 
 
 def check_stages(slots: Sequence[Slot], brief: Brief, notes: Notes) -> None:
@@ -40,6 +41,22 @@ def _files(stage: PlannedStage, brief: Brief, notes: Notes) -> tuple[ModelFile, 
     except VfxswapError as error:
         notes.add(Problem(str(error), stage=stage.label, exit_code=error.exit_code), "stages", stage.index)
     return ()
+
+
+def check_licences(stages: Sequence[PlannedStage], store: ModelStore, notes: Notes) -> None:
+    """Refuses what paid work may not use, or of which nobody says that it may."""
+    for stage in stages:
+        cards = [store.card(name) for name in stage.models if name in store.cards]
+        known = [(f"model {card.name!r}", card.commercial, card.licence) for card in cards]
+        known += [(file.path.name, file.commercial is True, file.licence) for file in stage.files]
+        for what, is_allowed, licence in known:
+            if not is_allowed:
+                message = (
+                    f"{what} is not known to be allowed in paid work (its licence: {licence or 'not said'}), and [shot]"
+                    " paid_work is true; take another model, or buy a licence and say so where the model is described"
+                )
+                problem = Problem(message, stage=stage.label, exit_code=ExitCode.REFUSED)
+                notes.add(problem, "stages", stage.index)
 
 
 def _found_by(cls: type[Stage[Any]], options: StageOptions, brief: Brief) -> Sequence[Problem]:

@@ -19,7 +19,7 @@ from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
 from vfxswap.pipeline.delivery import check_delivery, paths_in, read_delivery
 from vfxswap.pipeline.device import choose_device
-from vfxswap.pipeline.findings import check_stages, with_files
+from vfxswap.pipeline.findings import check_licences, check_stages, with_files
 from vfxswap.pipeline.key import content_key
 from vfxswap.pipeline.people import check_parts, open_identities, read_identities
 from vfxswap.pipeline.plan import Pipeline, PlannedStage
@@ -127,6 +127,8 @@ class _Draft:
             brief = self._brief(self.shot, today)
             check_stages(self.slots, brief, self.notes)
             self.stages = with_files(self.stages, brief, self.notes)
+            if self.shot.paid_work:
+                check_licences(self.stages, self.store, self.notes)
 
     def _check_names(self) -> None:
         for name in self.document:

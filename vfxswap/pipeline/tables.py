@@ -73,6 +73,11 @@ class Shot(Table):
         min_length=1,
         description="What it is for (double, de-age, dub, test ...); must be in each consent, if said.",
     )
+    paid_work: bool = Field(
+        default=False,
+        description="Whether this is paid work: a model that is not known to be allowed in it is refused then, by its"
+        " card, its sidecar or identity.toml.",
+    )
     color_space: Annotated[str, AfterValidator(_known_space)] | None = Field(
         default=None,
         description="What the plate's numbers mean. Wins over the tags in the file; demanded where these are missing,"
