@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vfxswap.alignment import CropSpec, crop_of_type
 from vfxswap.faceset import FaceRecord, Faceset, FacesetInfo
@@ -141,3 +143,15 @@ def _opened(face: FaceRecord, mouth_px: float) -> FaceRecord:
 def opened() -> Callable[[FaceRecord, float], FaceRecord]:
     """Makes a face whose lower inner lip is so many pixels below the upper."""
     return _opened
+
+
+def _picture(path: Path) -> NDArray[np.uint8]:
+    raw = cv2.imread(str(path))
+    assert raw is not None, path
+    return raw.astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[[Path], NDArray[np.uint8]]:
+    """Reads a picture, as blue, green, red."""
+    return _picture

@@ -11,12 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vfxswap.alignment import as_ibug68
 from vfxswap.cli import main
 from vfxswap.faceset import Faceset
 
 Shell = Callable[..., tuple[int, str, str]]
+Picture = Callable[[Path], NDArray[np.uint8]]
 FRAMES = 8
 
 
@@ -37,7 +39,7 @@ def _extract(shell: Shell, *words: str) -> tuple[int, str, str]:
     return shell("extract", "job.toml", "--identity", "hero", "--size", "96", "--device", "cpu", *words)
 
 
-def test_a_production_gathers_its_faces(shell: Shell, job: Path) -> None:
+def test_a_production_gathers_its_faces(shell: Shell, job: Path, picture: Picture) -> None:
     code, out, err = _extract(shell, "--progress", "json")
     assert (code, err) == (0, "")
     *told, last = out.splitlines()
@@ -60,7 +62,7 @@ def test_a_production_gathers_its_faces(shell: Shell, job: Path) -> None:
     assert f"plate: {FRAMES} faces, held against 11 of CG performer B (synthetic)" in out
     assert "- the identity has 11 faces in all; some 300" in out
     assert out.endswith("chart: c.png\n")
-    assert cv2.imread("c.png").shape[1] == 1680
+    assert picture(Path("c.png")).shape[1] == 1680
     code, out, _ = shell(
         "faceset", "coverage", "--plate", "facesets/hero_plate", "--identity", "facesets/hero", "--json"
     )
@@ -94,13 +96,13 @@ def test_info_filter_and_sheet(shell: Shell, stills_set: Faceset, tmp_path: Path
     assert "1 of 11 pictures cannot be used\nfaces/still02_000001.png: " in out
 
 
-def test_import_of_a_folder(shell: Shell, stills_set: Faceset, tmp_path: Path) -> None:
+def test_import_of_a_folder(shell: Shell, stills_set: Faceset, tmp_path: Path, picture: Picture) -> None:
     source = tmp_path / "aligned"
     source.mkdir()
     for index, record in enumerate(stills_set.records[:3]):
         points = as_ibug68(record.landmarks).points[:, :2].astype(np.float32)
         content = pickle.dumps({"face_type": "whole_face", "landmarks": points, "source_filename": f"{index:05d}.png"})
-        coded = cv2.imencode(".jpg", cv2.imread(str(stills_set.folder / record.file)))[1].tobytes()
+        coded = cv2.imencode(".jpg", picture(stills_set.folder / record.file))[1].tobytes()
         segment = b"\xff\xef" + (len(content) + 2).to_bytes(2, "big") + content
         (source / f"{index:05d}_0.jpg").write_bytes(coded[:2] + segment + coded[2:])
     (source / "00009_0.jpg").write_bytes(b"broken")

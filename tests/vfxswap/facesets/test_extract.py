@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from vfxswap.alignment import crop_of_type
 from vfxswap.errors import Cancelled, ExitCode, FrameFailed, MediaError, PipelineError, UsageError
@@ -116,8 +117,8 @@ def test_footage_of_the_identity_itself(take: Take, job: Path) -> None:
     assert faces.info.made_from["face"] == "by size, rank 1"
 
 
-def test_deep_plates_make_deep_crops(take: Take, job: Path) -> None:
-    still = cv2.imread(str(job.parent / "identity" / "still01.png")).astype(np.uint16) * 257
+def test_deep_plates_make_deep_crops(take: Take, job: Path, picture: Callable[[Path], NDArray[np.uint8]]) -> None:
+    still = picture(job.parent / "identity" / "still01.png").astype(np.uint16) * 257
     deep = job.parent / "identity" / "deep.png"
     cv2.imwrite(str(deep), still + 100)
     shutil.copy(job.parent / "identity" / "still01.points.json", job.parent / "identity" / "deep.points.json")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vfxswap.errors import MediaError, UsageError
 from vfxswap.faceset import Faceset
@@ -15,10 +17,11 @@ from vfxswap.facesets.drawing import BLUE, INK, PAPER, Canvas
 from vfxswap.facesets.sheet import ORDERS, contact_sheet, small
 from vfxswap.facesets.summary import summary
 
+Picture = Callable[[Path], NDArray[np.uint8]]
 
-def _places(sheet: Path, faces: Faceset, tile_px: int) -> list[tuple[int, int]]:
+
+def _places(drawn: NDArray[np.uint8], faces: Faceset, tile_px: int) -> list[tuple[int, int]]:
     """Where each face is on the sheet, as (row, column)."""
-    drawn = cv2.imread(str(sheet))
     found = []
     for index in range(len(faces)):
         tile = small(faces, index, tile_px)
@@ -28,10 +31,10 @@ def _places(sheet: Path, faces: Faceset, tile_px: int) -> list[tuple[int, int]]:
     return found
 
 
-def test_faces_stand_in_their_order(stills_set: Faceset, tmp_path: Path) -> None:
+def test_faces_stand_in_their_order(stills_set: Faceset, tmp_path: Path, picture: Picture) -> None:
     drawn = contact_sheet(stills_set, tmp_path / "sheet.png", by="yaw", columns=4, tile_px=48)
     assert (drawn.shown, drawn.unreadable) == (11, ())
-    places = _places(tmp_path / "sheet.png", stills_set, 48)
+    places = _places(picture(tmp_path / "sheet.png"), stills_set, 48)
     order = sorted(range(11), key=lambda index: places[index])
     yaws = [stills_set.records[index].yaw for index in order]
     assert yaws == sorted(yaws)
@@ -44,13 +47,13 @@ def test_every_order_can_be_drawn(stills_set: Faceset, tmp_path: Path, by: str) 
     assert contact_sheet(stills_set, tmp_path / "sheet.jpg", by=by, tile_px=32).shown == 11
 
 
-def test_of_many_faces_some_are_shown_from_both_ends(stills_set: Faceset, tmp_path: Path) -> None:
+def test_of_many_faces_some_are_shown_from_both_ends(stills_set: Faceset, tmp_path: Path, picture: Picture) -> None:
     drawn = contact_sheet(stills_set, tmp_path / "sheet.png", by="sharpness", most=3, tile_px=48)
     assert drawn.shown == 3
-    picture = cv2.imread(str(tmp_path / "sheet.png"))
+    shown = picture(tmp_path / "sheet.png")
     sharpness = [record.sharpness for record in stills_set.records]
     for index in (int(np.argmin(sharpness)), int(np.argmax(sharpness))):
-        found = cv2.matchTemplate(picture, small(stills_set, index, 48), cv2.TM_SQDIFF_NORMED)
+        found = cv2.matchTemplate(shown, small(stills_set, index, 48), cv2.TM_SQDIFF_NORMED)
         assert found.min() < 1e-4
 
 
