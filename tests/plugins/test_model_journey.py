@@ -11,13 +11,16 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import Tensor
 
 import vfxswap
 from vfxswap.errors import ExitCode, PipelineError
+from vfxswap.frame import FaceBatch
 from vfxswap.host import Host
 from vfxswap.models import file_sha256
 from vfxswap.testing import synthetic_frame, synthetic_info, synthetic_plate
 from vfxswap.trackfile import write_tracks
+from vfxswap_plugins.mattes.by_network import NetworkMatte
 
 HOST = Host(environ={})
 SIZE, COUNT = 128, 8
@@ -142,6 +145,21 @@ def test_a_pipeline_of_networks_changes_the_face_alone_and_says_by_what(job: Job
     assert [file["path"] for file in files] == ["hero.dfm", "xseg.onnx", "parser.onnx"]
     assert files[0]["sha256"] == file_sha256(job.folder / "hero/hero.dfm")
     assert {file["commercial"] for file in files} == {None}
+
+
+def test_mattes_are_shown_the_plate_itself(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    matte = NetworkMatte.matte
+
+    def watched(stage: NetworkMatte[Any], faces: FaceBatch) -> Tensor:
+        assert faces.cut is not None
+        seen.append(faces.cut(range(len(faces)), faces.plate_to_crop, int(faces.crops.shape[-1])) - faces.crops)
+        return matte(stage, faces)
+
+    monkeypatch.setattr(NetworkMatte, "matte", watched)
+    job.run()
+    assert len(seen) == 2 * 3  # two stages, frames 1-3, 4-7 and 8
+    assert max(float(difference.abs().mean()) for difference in seen) < 0.005  # it may look at it coarsely
 
 
 def test_chunks_have_the_bits_of_the_whole(job: Job) -> None:
