@@ -42,8 +42,9 @@ class Origin:
 def nearest(name: object, names: Iterable[str]) -> str | None:
     """The name that is most like another one, or has such a word (`fether`: `feather_percent`); None if none is."""
     wrong, known = str(name).lower(), list(names)
-    if close := difflib.get_close_matches(wrong, known, n=1):
-        return close[0]
+    spelt = {whole.lower(): whole for whole in reversed(known)}
+    if close := difflib.get_close_matches(wrong, spelt, n=1):
+        return spelt[close[0]]
     words = {word: whole for whole in reversed(known) for word in re.split(r"[_-]", whole)}
     close = difflib.get_close_matches(wrong, words, n=1, cutoff=0.75)
     return words[close[0]] if close else None
