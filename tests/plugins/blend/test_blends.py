@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn import functional
 
 from vfxswap.models import ModelStore
 from vfxswap.ops import blend
@@ -43,6 +44,25 @@ def test_a_blend_has_the_plates_shape_and_keeps_it_outside(
     assert result.dtype == torch.float32
     assert torch.equal(result[..., :10, :], plate[..., :10, :])
     assert not torch.equal(result, plate)
+
+
+@pytest.mark.parametrize(("stage", "most"), [(Pyramid, 0.8), (Poisson, 0.5)])
+def test_a_face_in_other_light_leaves_less_of_a_seam(stage: type[Blend[Any]], most: float, lab_face: Any) -> None:
+    plate, truth, matte = lab_face.plate[:1], lab_face.truth[:1], lab_face.mattes[:1]
+    patch = truth * 1.12 + 0.02
+    wanted = torch.lerp(plate, truth, matte)
+    seam, plain = (_seam(made(kind).blend(patch, plate, matte) - wanted, matte) for kind in (stage, Alpha))
+    assert seam < most * plain
+    error, plainly = (lab_face.error(made(kind).blend(patch, plate, matte), slice(0, 1)) for kind in (stage, Alpha))
+    assert error < plainly
+
+
+def _seam(error: torch.Tensor, matte: torch.Tensor) -> float:
+    """Mean slope of an error along the matte's border, fine detail left out."""
+    smooth = functional.avg_pool2d(error, 3, stride=1, padding=1)
+    slope = smooth.diff(dim=-1).abs()[..., 1:, :] + smooth.diff(dim=-2).abs()[..., 1:]
+    border = functional.max_pool2d(matte, 5, 1, 2) + functional.max_pool2d(-matte, 5, 1, 2) > 0.02
+    return float(slope.mean(dim=1, keepdim=True)[border[..., 1:, 1:]].mean())
 
 
 def test_settings_arrive(pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
