@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,23 @@ def test_nothing_but_the_face_changes(lab: Path, shot: Path, host: Host, rewrite
 
 def bits(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels.view(f"u{pixels.itemsize}")
+
+
+def test_the_example_runs_as_it_is(lab: Path, tmp_path: Path, repo: Path, host: Host) -> None:
+    """One frame of it, as crops of 512 pixels take their time."""
+    (tmp_path / "pipelines").mkdir()
+    shutil.copy(repo / "pipelines" / "exr_linear.toml", tmp_path / "pipelines")
+    shutil.copytree(lab, tmp_path / "demo-linear")
+    report = vfxswap.run(tmp_path / "pipelines" / "exr_linear.toml", device="cpu", host=host, frames="1003")
+    assert report.outputs == (tmp_path / "pipelines" / ".." / "demo-linear" / "out" / "out.1003.exr",)
+    assert report.degraded == []
+    (before,), (after,) = opened(lab / "plate" / "plate.1003.exr"), opened(report.outputs[0])
+    rows, columns = face_box(lab, 1003, (0, 0))
+    for name, pixels in before.items():
+        changed = bits(after[name]) != bits(pixels)
+        assert changed[rows, columns].any()
+        changed[rows, columns] = False
+        assert not changed.any()
 
 
 def test_where_the_picture_lies_in_its_window_makes_no_difference(lab: Path, shot: Path, host: Host) -> None:
