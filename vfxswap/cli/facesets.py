@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from vfxswap.cli.output import columns, say
 
 if TYPE_CHECKING:
+    from vfxswap.alignment import TemplateName
     from vfxswap.faceset import Faceset
     from vfxswap.facesets.extract import Extracted
 
@@ -244,6 +245,45 @@ def coverage(
     say(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else "\n".join(found.words()))
     if out is not None and not as_json:
         say(f"chart: {out}")
+
+
+@app.command("similarity")
+def similarity(
+    folder: Folder,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="ONNX", help="A face recogniser that tells people apart; else looks are compared."),
+    ] = None,
+    template: Annotated[str, typer.Option(metavar="NAME", help="How it wants faces aligned.")] = "arcface_112_v2",
+    signed: Annotated[bool, typer.Option("--signed", help="Black is -1 and white 1 to it, not 0 and 255.")] = False,
+    against: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A faceset of another person, to find strayed faces.")
+    ] = None,
+    least: Annotated[float, typer.Option(metavar="X", help="Name faces that are less alike than this.")] = 0.4,
+) -> None:
+    """Compare the faces with one another, and name those that may be of somebody else.
+
+    What is found goes into the index, for `faceset filter --min-similarity` and `faceset sheet --by similarity`.
+    """
+    from vfxswap.alignment import TEMPLATE_NAMES
+    from vfxswap.errors import UsageError
+    from vfxswap.faceset import Faceset
+    from vfxswap.facesets.similarity import Recogniser, compare_faces
+
+    if template not in TEMPLATE_NAMES:
+        raise UsageError(f"--template {template}: must be one of {', '.join(TEMPLATE_NAMES)}")
+    values = (-1.0, 1.0) if signed else (0.0, 255.0)
+    recogniser = None
+    if model is not None:
+        recogniser = Recogniser(model, template=cast("TemplateName", template), values=values)
+    other = None if against is None else Faceset.load(against)
+    faces, strangers = compare_faces(
+        Faceset.load(folder), recogniser=recogniser, other=other, least=least, progress=_counted
+    )
+    for stranger in strangers:
+        beside = "" if stranger.like_other is None else f", to the other {stranger.like_other:.2f}"
+        say(f"{stranger.record.file}: similarity {stranger.like_own:.2f}{beside}")
+    say(f"{folder}: {len(strangers)} of {len(faces)} faces may be of somebody else")
 
 
 @app.command("import")

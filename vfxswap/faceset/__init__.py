@@ -12,6 +12,6 @@ from __future__ import annotations
 
 from vfxswap.faceset.reading import Faceset
 from vfxswap.faceset.records import FaceRecord, FacesetInfo
-from vfxswap.faceset.writing import FacesetWriter, holds_faceset, remove_faceset
+from vfxswap.faceset.writing import FacesetWriter, holds_faceset, remove_faceset, write_index
 
-__all__ = ["FaceRecord", "Faceset", "FacesetInfo", "FacesetWriter", "holds_faceset", "remove_faceset"]
+__all__ = ["FaceRecord", "Faceset", "FacesetInfo", "FacesetWriter", "holds_faceset", "remove_faceset", "write_index"]

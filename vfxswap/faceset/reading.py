@@ -49,8 +49,11 @@ class Faceset:
 
     @property
     def hash(self) -> str:
-        """A sha256 in hex over the crop and the records, and so over the pictures, whatever their order."""
-        lines = sorted(record.model_dump_json() for record in self.records)
+        """A sha256 in hex over the crop and the records, and so over the pictures, whatever their order.
+
+        How the faces compare is no part of it: it can be found again, and changes nothing that is learnt.
+        """
+        lines = sorted(record.model_dump_json(exclude={"similarity"}) for record in self.records)
         crop = f"{self.crop.template} {self.crop.size_px} {self.crop.zoom:.6g}"
         return hashlib.sha256("\n".join([crop, *lines]).encode()).hexdigest()
 

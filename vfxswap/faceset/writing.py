@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vfxswap.alignment import CropSpec
 from vfxswap.errors import MediaError, ShapeError, UsageError
-from vfxswap.faceset.pictures import file_sha256, stored, write_png
+from vfxswap.faceset.pictures import as_stored, coded, file_sha256, write_png, write_words
 from vfxswap.faceset.reading import Faceset
 from vfxswap.faceset.records import (
     INDEX,
@@ -123,11 +123,12 @@ class FacesetWriter:
         _check_shape("a face's image", image, (3, size, size))
         if matte is not None:
             _check_shape("a face's matte", matte, (1, size, size))
+        words = coded(image, self.info.bits)
         kept = Landmarks(np.asarray(rounded(landmarks.points), dtype=np.float64), landmarks.scheme)
         name = self._free_name(source, frame)
         record = FaceRecord(
             file=f"faces/{name}.png",
-            sha256=write_png(self.folder / f"faces/{name}.png", image, bits=self.info.bits),
+            sha256=write_words(self.folder / f"faces/{name}.png", words),
             source=source,
             frame=frame,
             track=track,
@@ -137,7 +138,7 @@ class FacesetWriter:
             similarity=similarity,
             matte=None if matte is None else f"mattes/{name}.png",
             **_pose(kept, plate_to_crop),
-            **_measures(stored(image, self.info.bits), kept),
+            **_measures(as_stored(words), kept),
         )
         if matte is not None:
             make_folder(self.folder / "mattes")
@@ -191,12 +192,22 @@ class FacesetWriter:
         """
         final = tuple(self.records if records is None else records)
         info = self.info if left_out is None else self.info.model_copy(update={"left_out": dict(left_out)})
-        lines = ",\n".join(face_text(record) for record in final)
-        with whole(self.folder / INDEX) as temporary:
-            head = head_text(head_of(self.crop, info))
-            temporary.write_text(f'{head[:-1]}, "faces": [\n{lines}\n]}}\n', encoding="utf-8")
+        written = write_index(self.folder, self.crop, info, final)
         (self.folder / JOURNAL).unlink(missing_ok=True)
-        return Faceset(self.folder, self.crop, info, final)
+        return written
+
+
+def write_index(folder: Path, crop: CropSpec, info: FacesetInfo, records: Sequence[FaceRecord]) -> Faceset:
+    """Writes the index of faces whose files are in the folder; it is the old one or the new one, never half of one.
+
+    Raises:
+        MediaError: It cannot be written.
+    """
+    lines = ",\n".join(face_text(record) for record in records)
+    with whole(folder / INDEX) as temporary:
+        head = head_text(head_of(crop, info))
+        temporary.write_text(f'{head[:-1]}, "faces": [\n{lines}\n]}}\n', encoding="utf-8")
+    return Faceset(folder, crop, info, tuple(records))
 
 
 def holds_faceset(folder: Path) -> bool:
