@@ -63,6 +63,8 @@ class PlateInfo:
     display: Box | None = None
     """The display window, in pixels of the upright picture, where it is not the whole picture (overscan, or a region
     that was cropped); may reach beyond it."""
+    channels: str = ""
+    """All channels that the files of pictures hold, with their types; parts of a file are divided by `|`."""
 
     @property
     def last(self) -> int:

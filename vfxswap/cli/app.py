@@ -158,6 +158,26 @@ def check(
 
 
 @app.command()
+def probe(
+    context: typer.Context,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PLATE", help="A movie, a picture, or a sequence as plate.####.exr.", show_default=False
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what a plate is.
+
+    Size and windows, frames and holes, rate, timecode, samples, channels, colour, audio; by its header.
+    """
+    from vfxswap.cli.probe import probe as probed
+
+    probed(path, context.obj.host(), as_json=as_json)
+
+
+@app.command()
 def plugins(context: typer.Context, as_json: Json = False) -> None:
     """List stages, readers and writers.
 

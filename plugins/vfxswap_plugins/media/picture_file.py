@@ -84,4 +84,5 @@ def info_of(path: Path, stored: Stored, *, first: int, count: int, holes: tuple[
         metadata=stored.metadata,
         holes=holes,
         display=stored.display,
+        channels=stored.channels,
     )

@@ -1,0 +1,134 @@
+"""`vfxswap probe`: what a plate is, by its header; decodes no more than that takes."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from vfxswap.cli.output import columns, say
+from vfxswap.clock import FrameRange
+from vfxswap.color import SPACES, ColorTags
+from vfxswap.host import Host
+from vfxswap.media import PlateInfo
+
+
+def probe(path: Path, host: Host, *, as_json: bool) -> None:
+    """Prints what a plate is.
+
+    Args:
+        path: A movie, a picture, or the pattern of a sequence.
+        host: The plugins.
+        as_json: For programs: all of it, under names that stay.
+
+    Raises:
+        PluginError: No reader takes such a file.
+        MediaError: It cannot be read.
+    """
+    reader = host.reader_for(path)
+    with reader(path) as opened:
+        info = opened.info
+    if as_json:
+        say(json.dumps(described(info, reader.name), indent=2, ensure_ascii=False))
+    else:
+        say("\n".join(columns(_lines(info, reader.name))))
+
+
+def described(info: PlateInfo, reader: str) -> dict[str, Any]:
+    """A plate's header as data: numbers as numbers, exact ones as text."""
+    layout, tags, display = info.layout, info.tags, info.display
+    return {
+        "path": str(info.path),
+        "reader": reader,
+        "width": info.width,
+        "height": info.height,
+        "display": None if display is None else list(display),
+        "pixel_aspect": str(info.pixel_aspect),
+        "rotation": info.rotation,
+        "interlaced": info.interlaced,
+        "first": info.first,
+        "last": info.last,
+        "count": info.count,
+        "holes": str(FrameRange.of(info.holes)),
+        "rate": str(info.rate),
+        "variable_rate": info.variable_rate,
+        "timecode": info.timecode,
+        "reel": info.reel,
+        "codec": info.codec,
+        "layout": {
+            "name": layout.name,
+            "model": layout.model,
+            "bits": layout.bits,
+            "float": layout.is_float,
+            "alpha": layout.has_alpha,
+            "chroma_log2": list(layout.chroma_log2),
+        },
+        "channels": info.channels,
+        "color": {
+            "primaries": tags.primaries.name,
+            "transfer": tags.transfer.name,
+            "matrix": tags.matrix.name,
+            "range": tags.range.name,
+            "space": _space(tags),
+        },
+        "audio": list(info.audio),
+        "metadata": dict(sorted(info.metadata.items())),
+    }
+
+
+def _space(tags: ColorTags) -> str | None:
+    """The name that says of a plate's colour what its file says; None where a pipeline file must state one."""
+    found = (
+        name for name, space in SPACES.items() if (space.primaries, space.transfer) == (tags.primaries, tags.transfer)
+    )
+    return next(found, None) if tags.complete else None
+
+
+def _lines(info: PlateInfo, reader: str) -> list[tuple[str, str]]:
+    """What people look for, a line each; what is as usual is left out."""
+    layout = info.layout
+    kind = f"{layout.bits}-bit {'float' if layout.is_float else 'integer'} {'with alpha' if layout.has_alpha else ''}"
+    found = [
+        ("plate", f"{info.path} ({reader}, {info.codec})"),
+        ("size", f"{info.width}x{info.height}"),
+        ("display window", "" if info.display is None else _window(info)),
+        ("pixel aspect", "" if info.pixel_aspect == 1 else str(info.pixel_aspect)),
+        ("shown turned", f"{info.rotation} degrees clockwise" if info.rotation else ""),
+        ("frames", f"{info.first}-{info.last} ({info.count - len(info.holes)} frames)"),
+        ("missing", str(FrameRange.of(info.holes))),
+        ("rate", f"{_rate(info.rate)}{', variable' if info.variable_rate else ''}"),
+        ("fields", "interlaced" if info.interlaced else ""),
+        ("timecode", info.timecode or ""),
+        ("reel", info.reel or ""),
+        ("samples", f"{layout.name}, {kind.strip()}"),
+        ("channels", info.channels),
+        ("colour", _color(info.tags)),
+        ("audio", ", ".join(info.audio)),
+        *((name, " ".join(text.split())) for name, text in sorted(info.metadata.items())),
+    ]
+    return [(name, text) for name, text in found if text]
+
+
+def _window(info: PlateInfo) -> str:
+    if info.display is None:
+        return ""
+    x0, y0, x1, y1 = info.display
+    return f"{x1 - x0}x{y1 - y0}, its corner at {x0},{y0} of the picture"
+
+
+def _rate(rate: Fraction) -> str:
+    return str(rate) if rate.denominator == 1 else f"{rate} ({float(rate):.3f})"
+
+
+def _color(tags: ColorTags) -> str:
+    words = ", ".join(
+        f"{what} {tag.name.lower()}"
+        for what, tag in (
+            ("primaries", tags.primaries),
+            ("transfer", tags.transfer),
+            ("matrix", tags.matrix),
+            ("range", tags.range),
+        )
+    )
+    return words if tags.complete else f"{words}: state [shot] color_space"
