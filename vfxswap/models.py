@@ -37,10 +37,8 @@ _TIMEOUT_SECONDS = 30.0
 
 
 def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
     try:
-        return host is not None and ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or (host is not None and ipaddress.ip_address(host).is_loopback)
     except ValueError:
         return False
 
@@ -52,7 +50,8 @@ def _checked_url(url: str) -> str:
     raise ValueError(f"models are fetched by https only, not from {url!r}")
 
 
-def _bare_name(name: str) -> str:
+def bare_name(name: str) -> str:
+    """A file's name, if it is one and no path; else a ValueError, for pydantic to report."""
     if name != Path(name).name or name in {".", "..", CARD_FILE} or "\\" in name:
         raise ValueError(f"file must be the bare name of a file, not {name!r}")
     return name
@@ -64,7 +63,7 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="What stages and `vfxswap models` call it.")
-    file: Annotated[str, AfterValidator(_bare_name)] = Field(description="Name of its file in the store's folders.")
+    file: Annotated[str, AfterValidator(bare_name)] = Field(description="Name of its file in the store's folders.")
     url: Annotated[str, AfterValidator(_checked_url)] = Field(description="Where it is published; https.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in lower-case hex.")
     size: int = Field(gt=0, description="Of the file, in bytes.")

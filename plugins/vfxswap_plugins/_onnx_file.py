@@ -21,6 +21,8 @@ FLOAT, FLOAT16 = 1, 10
 """`TensorProto.DataType` of the numbers that the networks of this package take and give."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _VARINT_BITS = 64
+_EXTERNAL = 1
+"""`TensorProto.DataLocation` of weights in a file of their own."""
 
 _NOT_ONNX = {
     b"\x80": "a Python pickle, which is never loaded",
@@ -82,15 +84,21 @@ def read_onnx(path: Path) -> OnnxFile:
 
     Raises:
         ModelMissing: The file cannot be read.
-        UsageError: It is not an ONNX file, or a broken one; says what it looks like.
+        UsageError: It is not an ONNX file, or a broken one; says what it looks like. Or its weights are elsewhere.
     """
     data = _mapped(path)
     try:
         graph = _graph(data)
-        weights = {_text(_last(tensor, 8)) for tensor in _all(graph, 5)}
+        tensors = [dict(_fields(tensor)) for tensor in _all(graph, 5)]
+        weights = {_text(tensor.get(8)) for tensor in tensors}
         ports = [tuple(_port(value) for value in _all(graph, number)) for number in (11, 12)]
     except (ValueError, IndexError) as error:
         raise _unreadable(path, data, error) from None
+    if any(tensor.get(14) == _EXTERNAL for tensor in tensors):
+        raise UsageError(
+            f"{path} keeps weights in another file, which its sha256 does not cover; write it as one file, as"
+            " onnx.save(onnx.load(PATH), PATH) does"
+        )
     # Old exporters list the weights among the inputs.
     return OnnxFile(path, tuple(port for port in ports[0] if port.name not in weights), ports[1])
 

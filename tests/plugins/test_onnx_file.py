@@ -138,6 +138,16 @@ def test_noise_in_a_file_ends_in_our_errors_only(networks: Any, spoilt: Callable
             continue
 
 
+def test_weights_in_another_file_are_refused(networks: Any) -> None:
+    """No sha256 of the network would cover them."""
+    path = networks.swapper(emap=np.eye(64, dtype=np.float32))
+    onnx.save_model(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=1024)
+    with pytest.raises(UsageError, match="keeps weights in another file, which its sha256 does not cover"):
+        read_onnx(path)
+    onnx.save(onnx.load(path), path)
+    assert read_onnx(path).inputs
+
+
 def test_a_file_that_is_not_there_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="cannot be read"):
         read_onnx(tmp_path / "none.dfm")

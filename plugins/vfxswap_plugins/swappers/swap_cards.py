@@ -19,18 +19,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from vfxswap.alignment import CropSpec, FiveTemplate
 from vfxswap.errors import UsageError
 from vfxswap.modelfile import in_words
+from vfxswap.models import bare_name
 
 Triple = tuple[float, float, float]
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _bare(name: str) -> str:
-    if name != Path(name).name or name in {".", ".."} or "\\" in name:
-        raise ValueError(f"file must be the bare name of a file, not {name!r}")
-    return name
 
 
 def _not_zero(values: Triple) -> Triple:
@@ -43,7 +38,7 @@ class NetworkCard(_Table):
     """What is known of a network's file."""
 
     title: str = Field(min_length=1, description="What it is, in a line.")
-    file: Annotated[str, AfterValidator(_bare)] = Field(description="Its name in the model folders.")
+    file: Annotated[str, AfterValidator(bare_name)] = Field(description="Its name in the model folders.")
     sha256: str | None = Field(
         None, pattern=r"^[0-9a-f]{64}$", description="Of the file. Without it the file must be named in the pipeline."
     )
