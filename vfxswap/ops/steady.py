@@ -41,6 +41,7 @@ _MEDIAN_CELLS: Final = 64
 _LIGHT_FLOOR: Final = 0.05  # added to both sides of a ratio of light
 _LIGHT_RANGE: Final = (0.5, 2.0)
 _PLATE_TOLERANCE: Final = 0.06  # difference of two plates, in codes 0..1, at which they show different things
+_REST: Final = 0.02  # most of a plate's own change that is taken from the face's; more is another thing
 _FILL: Final = 0.05  # share of the whole face in what a cell's change is taken for
 _FILL_WEIGHT: Final = 0.7  # of a cell that is hidden, against one that is seen
 _DETAIL_TOLERANCE: Final = 0.03
@@ -86,6 +87,8 @@ class _Neighbour:
     """`(2, h, w)` from the central frame."""
     swapped: Tensor
     """`(3, h, w)` in the central frame's place and light."""
+    rest: Tensor
+    """`(3, h, w)` what the plate, brought there likewise, still lies away from the central plate."""
     light: Tensor
     """`(3, 8, 8)` the gain that did the latter."""
     weight: Tensor
@@ -156,7 +159,8 @@ def _neighbour(pair: _Pair, in_time: float, quality: FlowQuality) -> _Neighbour:
     weight = weight * _sameness(wanted, seen * _overall_light(wanted, seen, weight))
     light = _local_light(wanted, seen, weight)
     share = _overall(weight) / (_overall(shown) + _TINY)
-    return _Neighbour(there, face * _enlarged(light, face.shape[-1]), light, weight * in_time, share * in_time)
+    gain = _enlarged(light, face.shape[-1])
+    return _Neighbour(there, face * gain, seen * gain - wanted, light, weight * in_time, share * in_time)
 
 
 def _overall_light(wanted: Tensor, seen: Tensor, weight: Tensor) -> Tensor:
@@ -196,7 +200,9 @@ def _color_change(face: Tensor, neighbours: list[_Neighbour], tolerance: float) 
     changes, weights = [face.new_zeros(3, _CELLS, _CELLS)], [face.new_ones(1, _CELLS, _CELLS)]
     for other in neighbours:
         mass = _cells(other.weight, _CELLS)
-        change = _cells((other.swapped - face) * other.weight, _CELLS)
+        # what the plate does too is no flicker: light that a gain does not explain, and what its flow misses
+        rest = other.rest.clamp(-_REST, _REST)
+        change = _cells((other.swapped - face - rest) * other.weight, _CELLS)
         whole = [part.mean(dim=(1, 2), keepdim=True) for part in (change, mass)]
         changes.append((change + _FILL * whole[0]) / (mass + _FILL * whole[1] + _TINY))
         weights.append(mass.clamp_min(_FILL_WEIGHT * other.share))

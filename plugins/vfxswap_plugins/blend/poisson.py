@@ -21,7 +21,7 @@ class PoissonOptions(StageOptions):
         " of the seam stays and the foreign colour does not run into the face.",
     )
     reach_percent: float = Field(
-        30.0,
+        10.0,
         gt=0,
         le=1000,
         description="How far the border's tone is carried inwards, in percent of the shorter side of the matte's box.",
