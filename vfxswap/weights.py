@@ -84,6 +84,18 @@ def readable(path: Path) -> TrainedCard:
     return card
 
 
+def morphs(card: TrainedCard) -> bool:
+    """Whether what lies between two of its people is a face: their decoders have an ancestor in common, or are one."""
+    return bool(card.base) or card.spec.get("shared") is True
+
+
+NO_MORPH = (
+    "was trained from noise, so that its decoders have no ancestor in common, and what lies between them is no face;"
+    ' train it from a base, with init = "base"'
+)
+"""Why a trained file does not morph."""
+
+
 def same_person(one: Consent, other: Consent) -> bool:
     """Whether two records are about one performer, by name; blanks and capitals do not count."""
     return one.performer.casefold().split() == other.performer.casefold().split()

@@ -141,7 +141,8 @@ class Encoder(nn.Module):
         return normed(self.line(normed(features).flatten(1)))
 
     def _seen(self, images: Tensor, level: int) -> Tensor:
-        return rectified(self.stems[str(level)](functional.pixel_unshuffle(2 * images - 1, 2)))
+        stem = self.stems[str(level)]
+        return rectified(stem(_for(stem, functional.pixel_unshuffle(2 * images - 1, 2))))
 
 
 class Trunk(nn.Module):
@@ -174,8 +175,22 @@ class Trunk(nn.Module):
         return Decoded(shown[:, :3] + 0.5, torch.sigmoid(shown[:, 3:]))
 
     def _shown(self, features: Tensor, level: int) -> Tensor:
-        shown: Tensor = self.heads[str(level)](rectified(normed(features)))
+        head = self.heads[str(level)]
+        shown: Tensor = head(_for(head, rectified(normed(features))))
         return shown
+
+
+def _for(module: nn.Module, values: Tensor) -> Tensor:
+    """Values of the kind that a module's weights are of, if it has some."""
+    return values.to(next((weight.dtype for weight in module.parameters()), values.dtype))
+
+
+def lower(net: nn.Module, kind: torch.dtype) -> None:
+    """Makes a comb or a decoder compute in fewer bits, but for the last step, whose rounding would be seen as bands."""
+    net.to(kind)
+    for module in net.modules():
+        if isinstance(module, Trunk):
+            module.heads.float()
 
 
 class Decoder(nn.Module):

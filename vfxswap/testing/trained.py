@@ -58,6 +58,7 @@ def synthetic_card(
         "spec": comb.spec.to_dict(),
         "template": template,
         "identities": people,
+        "base": "0" * 64,
         "licence": "CC0-1.0",
         "commercial": True,
         "iterations": 10,

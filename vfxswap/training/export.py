@@ -24,6 +24,7 @@ from vfxswap.models import file_sha256
 from vfxswap.nets.comb import Comb
 from vfxswap.trained import TrainedCard, TrainedIdentity, load_trained
 from vfxswap.training.graphs import LAYOUTS, Form, Graph, halved
+from vfxswap.weights import NO_MORPH, morphs
 
 OPSETS = (13, 20)
 """First and last version of ONNX's operators that can be written; older programs want a low one."""
@@ -134,6 +135,8 @@ def _people(asked: Asked, card: TrainedCard) -> dict[str, TrainedIdentity]:
             raise UsageError(f"{asked.trained} has nobody called {name!r}; it has {', '.join(card.identities)}")
     if asked.morph_from == asked.identity:
         raise UsageError(f"a morph is between two people; {asked.identity!r} is both")
+    if asked.morph_from is not None and not morphs(card):
+        raise UsageError(f"{asked.trained} {NO_MORPH}")
     shown = {name: card.identities[name] for name in (asked.morph_from, asked.identity) if name is not None}
     for name, person in shown.items():
         if person.consent is None:

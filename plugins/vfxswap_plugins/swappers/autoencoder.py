@@ -17,10 +17,10 @@ from vfxswap.errors import ConsentError, ExitCode, Problem, VfxswapError
 from vfxswap.frame import FaceBatch
 from vfxswap.identity import Consent, Identity
 from vfxswap.modelfile import ModelFile
-from vfxswap.nets.comb import Comb, Decoder
+from vfxswap.nets.comb import Comb, Decoder, lower
 from vfxswap.stage import Setting, Swapped, Swapper, SwapperOptions
 from vfxswap.trained import TrainedCard, load_trained, read_card
-from vfxswap.weights import agree, choose_weights, readable, same_person, verified_sha256
+from vfxswap.weights import NO_MORPH, agree, choose_weights, morphs, readable, same_person, verified_sha256
 from vfxswap_plugins._crops import blurred, border_fade, demand_size, eroded, in_unit, sharpened
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -67,7 +67,7 @@ class AutoencoderOptions(SwapperOptions):
         0.0, ge=0, le=10, description="Unsharp mask on what the model sees (a Gaussian of 1 pixel): its amount."
     )
     precision: Precision = Field(
-        "fp32", description="What the model computes with: bf16 takes about half the time, fp16 is for CUDA alone."
+        "fp32", description="What the model computes with: bf16 is faster and a little coarser, fp16 is for CUDA alone."
     )
 
     @model_validator(mode="after")
@@ -158,7 +158,7 @@ class Autoencoder(Swapper[AutoencoderOptions]):
         options, count = self.options, len(pictures)
         if count < together:
             pictures = torch.cat([pictures, pictures.new_zeros((together - count, *pictures.shape[1:]))])
-        code = model.encode(pictures.to(_DTYPES[options.precision], memory_format=torch.channels_last))
+        code = model.encode(pictures.to(memory_format=torch.channels_last))
         face, mask = model.decode(code, self._who) if self._between is None else self._between(code)
         if options.plate is not None:
             there = model.decode(code, options.plate).matte
@@ -175,7 +175,7 @@ class Autoencoder(Swapper[AutoencoderOptions]):
 
 
 def _prepared(net: NetT, precision: Precision) -> NetT:
-    net.to(_DTYPES[precision])
+    lower(net, _DTYPES[precision])
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # stubs lack it
 
 
@@ -249,6 +249,8 @@ def _obstacles(options: AutoencoderOptions, card: TrainedCard, path: Path, brief
             " on facesets of the latter"
         )
         found.append(Problem(message))
+    if options.morph_to is not None and not morphs(card):
+        found.append(Problem(f"{path} {NO_MORPH}", key="morph_to", value=options.morph_to))
     if options.precision == "fp16" and brief.device and not brief.device.startswith("cuda"):
         message = f"needs a CUDA device, but this run is on {brief.device}"
         found.append(Problem(message, key="precision", value="fp16", allowed='"fp32", "bf16"'))

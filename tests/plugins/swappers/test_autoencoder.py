@@ -20,7 +20,7 @@ from vfxswap.errors import ExitCode, ModelMissing, Problem, ShapeError, UsageErr
 from vfxswap.frame import FaceBatch
 from vfxswap.identity import Consent, Identity, WeightsEntry
 from vfxswap.models import ModelStore, file_sha256
-from vfxswap.nets.comb import ARCHITECTURE
+from vfxswap.nets.comb import ARCHITECTURE, Comb
 from vfxswap.stage import Swapped
 from vfxswap.testing import (
     assert_same_bits,
@@ -282,6 +282,18 @@ def test_a_morph_needs_the_consent_of_both(tmp_path: Path) -> None:
     assert found(people, values, production="Day Train") == []
     renewed = replace(people, consent=consent(performer="A  Double"))
     assert found(people, values, identities={"hero": people, "double": renewed}) == []
+
+
+def test_what_came_from_noise_does_not_morph(tmp_path: Path) -> None:
+    """Between two decoders that were never one lies no face."""
+    write_synthetic_trained(tmp_path / "hero.safetensors", COMB, base="")
+    (problem,) = found(with_weights(tmp_path), {"morph_to": "double", "morph": 0.2})
+    assert problem.key == "morph_to"
+    assert "was trained from noise, so that its decoders have no ancestor in common" in problem.message
+    assert found(with_weights(tmp_path)) == []
+    shared = Comb(replace(COMB.spec, shared=True))
+    write_synthetic_trained(tmp_path / "hero.safetensors", shared, base="")
+    assert found(with_weights(tmp_path), {"morph_to": "double", "morph": 0.2}) == []
 
 
 def test_a_renewed_record_is_the_same_person(identity: Identity) -> None:

@@ -206,6 +206,12 @@ def test_a_base_is_nobodys_face(tmp_path: Path) -> None:
         export(asked(tmp_path / "hero.safetensors"))
 
 
+def test_what_came_from_noise_is_not_exported_to_morph(tmp_path: Path) -> None:
+    write_synthetic_trained(tmp_path / "hero.safetensors", COMB, base="")
+    with pytest.raises(UsageError, match="trained from noise"):
+        export(asked(tmp_path / "hero.safetensors", morph_from="double"))
+
+
 def test_a_crop_that_dfm_has_no_word_for(tmp_path: Path) -> None:
     write_synthetic_trained(tmp_path / "hero.safetensors", COMB, zoom=1.2)
     with pytest.raises(UsageError, match=r"at zoom 1\.2, for which DFM has no face type"):
