@@ -12,8 +12,15 @@ from torch import Tensor
 
 from vfxswap.color import SPACES, ColorTags, Matrix, PixelLayout, Range
 from vfxswap.crops import View, cut_crop, paste, small_picture
-from vfxswap.frame import Picture
+from vfxswap.drivers import Shot
+from vfxswap.drivers.base import Around
+from vfxswap.drivers.faces import SwapperDriver
+from vfxswap.frame import Batch, Detection, Face, FaceBatch, Frame, Picture
+from vfxswap.geometry import Landmarks
+from vfxswap.identity import Identity
 from vfxswap.ops.blend import alpha
+from vfxswap.stage import Swapped, Swapper, SwapperOptions
+from vfxswap.testing import options_of, setting, synthetic_identity
 
 HALF = PixelLayout("rgb half", "rgb", 16, is_float=True)
 FLOAT = PixelLayout("rgb float", "rgb", 32, is_float=True)
@@ -139,3 +146,48 @@ def test_detectors_see_scene_light_as_a_display_shows_it() -> None:
     small = small_picture(grey, view_of(), (24, 16))
     assert small.mean().item() == pytest.approx(0.4614, abs=2e-3)
     assert small_picture(gleaming(), view_of(), (80, 48)).max() <= 1
+
+
+class Unit(Swapper[SwapperOptions]):
+    """Knows 0..1 alone, as most networks do."""
+
+    Options = SwapperOptions
+
+    def swap(self, faces: FaceBatch, identity: Identity) -> Swapped:
+        assert identity.name == "hero"
+        return Swapped(faces.crops.clamp(0, 1) * 0.9, torch.ones_like(faces.crops[:, :1]))
+
+
+class Open(Unit):
+    """The same, but the plate's light beyond is put back."""
+
+    light_beyond = "plate"
+
+
+def swapped(stage: type[Unit], picture: Picture) -> Picture:
+    """One frame through the stage's driver and back into the plate."""
+    view = view_of()
+    crop = cut_crop(picture, view, MOVED, SIDE)
+    marks = Landmarks(np.array([[60.0, 30.0]] * 5), "five")
+    face = Face(Detection((0, 0, 9, 9), 1.0), marks, MOVED, SIDE, "hero", crop)
+    made = stage(options_of(stage, {"identity": "hero"}), setting())
+    driver = SwapperDriver(made, Shot(view, 1, 1), synthetic_identity())
+    batch = Batch((Frame(1, picture, faces=(face,)),))
+    ((found,),) = (frame.faces for frame in driver.frames(Around((), batch, (), (1,))))
+    assert found.swapped is not None
+    result = picture.copy()
+    paste(result, view, MOVED, (found.swapped, round_matte()), alpha)
+    return result
+
+
+def test_the_plates_light_beyond_is_put_back_where_a_swapper_has_none() -> None:
+    picture = gleaming(np.float32)
+    bright = (inside() == 1) & (picture.planes[0] > 30)
+    dull = (inside() == 1) & (np.max(picture.planes, axis=0) < 0.9) & (np.min(picture.planes, axis=0) > 0)
+    before = picture.planes[0]
+    for stage, low, high in ((Unit, 0.0, 1.0), (Open, 0.85 * 30, 40.0)):
+        after = swapped(stage, picture).planes[0]
+        assert bright.any()
+        assert low < after[bright].min() <= after[bright].max() < high
+        np.testing.assert_allclose(after[dull] / before[dull], 0.9**2.3, rtol=0.06)
+    assert swapped(Open, picture).planes[2].min() < -0.01

@@ -74,6 +74,8 @@ class SwapperDriver(Driver):
         count, _, size, _ = faces.crops.shape
         swapped = self.stage.swap(faces, self._identity)
         crops = checked(swapped.crops, "swapped crops", (count, 3, size, size))
+        if self.stage.light_beyond == "plate":
+            crops = crops + (faces.crops - faces.crops.clamp(0, 1))
         mattes = checked(swapped.mattes, "the swapper's mattes", (count, 1, size, size)).clamp(0, 1)
         return [
             replace(face, swapped=crop, matte=matte if face.matte is None else face.matte * matte)

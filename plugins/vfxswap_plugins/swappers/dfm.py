@@ -86,6 +86,7 @@ class DfmSwapper(Swapper[DfmOptions]):
     """Puts in a face that was trained with DeepFaceLab, or exported in its form."""
 
     Options = DfmOptions
+    light_beyond = "plate"
 
     def __init__(self, options: DfmOptions, setting: Setting) -> None:
         super().__init__(options, setting)

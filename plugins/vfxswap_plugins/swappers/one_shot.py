@@ -67,6 +67,7 @@ class OneShot(Swapper[OneShotOptions]):
     """
 
     Options = OneShotOptions
+    light_beyond = "plate"
 
     def __init__(self, options: OneShotOptions, setting: Setting) -> None:
         super().__init__(options, setting)
