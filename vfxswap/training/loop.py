@@ -24,7 +24,7 @@ from vfxswap.training.faces import Draw, Roll, sized
 from vfxswap.training.interrupts import Asked, stop_asked
 from vfxswap.training.lanes import Lanes, lanes
 from vfxswap.training.learner import Diverged, Learner
-from vfxswap.training.previews import grid, held_out, scored, write_preview
+from vfxswap.training.previews import MOST_PEOPLE, grid, held_out, scored, write_preview
 from vfxswap.training.result import Outcome, delivered
 from vfxswap.training.schedule import Schedule
 from vfxswap.training.settings import Settings
@@ -269,8 +269,8 @@ class _Run:
         faces = [sized(planes, comb.spec.size_px) for planes in self._previews]
         with suppress(MediaError):  # a full disk must not end a training; saving says so
             path = write_preview(self.settings.train.out, grid(comb, faces), self.count.step)
-            names = self.settings.people
-            scores = {name: scored(comb, planes, k) for k, (name, planes) in enumerate(zip(names, faces, strict=True))}
+            shown = list(self.settings.people)[:MOST_PEOPLE]
+            scores = {name: scored(comb, faces[number], number) for number, name in enumerate(shown)}
             told = {name: score.psnr_matte_db for name, score in scores.items() if score is not None}
             self.curve.preview(self.count.step, path, told)
             self.tell(Previewed(path, self.count.step, told))

@@ -17,7 +17,8 @@ from vfxswap.nets.comb import Comb
 from vfxswap.training.faces import Roll, sized
 
 _FACES = 4
-_MOST_PEOPLE = 6
+MOST_PEOPLE = 6
+"""Shown in a preview."""
 _CHUNK = 32
 _LEAST_ERROR = 1e-10
 
@@ -84,7 +85,7 @@ def grid(comb: Comb, faces: Sequence[Tensor]) -> Tensor:
         faces: For each person `(N, 5, S, S)` uint8.
     """
     device = comb.styles.device
-    people = [number for number, own in enumerate(faces) if len(own)][:_MOST_PEOPLE]
+    people = [number for number, own in enumerate(faces) if len(own)][:MOST_PEOPLE]
     rows = []
     for number in people:
         planes = faces[number][:_FACES].to(device).float() / 255
