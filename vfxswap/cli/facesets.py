@@ -156,6 +156,9 @@ def sift(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     min_brightness: Annotated[float | None, typer.Option(metavar="X", help="Mean luma of the face, 0..1.")] = None,
     max_brightness: Annotated[float | None, typer.Option(metavar="X", help="Mean luma of the face, 0..1.")] = None,
     min_similarity: Annotated[float | None, typer.Option(metavar="X", help="To the faceset's median, up to 1.")] = None,
+    min_inside: Annotated[
+        float | None, typer.Option(metavar="X", help="Part of the crop that the source's picture fills, up to 1.")
+    ] = None,
     near_duplicates: Annotated[
         float | None, typer.Option(metavar="X", help="Keep the sharpest of those as like as this, such as 0.98.")
     ] = None,
@@ -179,6 +182,7 @@ def sift(  # noqa: PLR0913, PLR0917 - one for each word of the command line
         min_brightness,
         max_brightness,
         min_similarity,
+        min_inside,
         near_duplicates,
     )
     if limits.empty:

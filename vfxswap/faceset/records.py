@@ -81,6 +81,8 @@ class FaceRecord(BaseModel):
     key_right_stops: _Number
     key_top_stops: _Number
     warmth_stops: _Number
+    inside: _Number | None = None
+    """Which part of the crop lies inside the source's picture, 0..1; beyond it the edge was repeated."""
     similarity: _Number | None = None
     """How like the faceset's other faces it is, at most 1; None where nobody has compared them."""
     matte: str | None = None

@@ -101,6 +101,7 @@ class FacesetWriter:
         track: int | None = None,
         plate_to_crop: Affine | None = None,
         matte: Tensor | None = None,
+        inside: float | None = None,
         similarity: float | None = None,
     ) -> FaceRecord:
         """Writes one face.
@@ -113,6 +114,7 @@ class FacesetWriter:
             track: Which of its faces, where known.
             plate_to_crop: How it was cut, where known.
             matte: `(1, S, S)` float32 0..1, what of it is face, where known.
+            inside: Which part of the crop lies inside the source's picture, where known.
             similarity: How like the others it is, where known.
 
         Raises:
@@ -135,6 +137,7 @@ class FacesetWriter:
             scheme=kept.scheme,
             points=kept.points,
             plate_to_crop=None if plate_to_crop is None else _rows(plate_to_crop),
+            inside=None if inside is None else round(inside, _VALUE_DIGITS),
             similarity=similarity,
             matte=None if matte is None else f"mattes/{name}.png",
             **_pose(kept, plate_to_crop),

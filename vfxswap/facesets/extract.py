@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 
 from vfxswap.assembly import Workshop, assembled
@@ -23,6 +26,7 @@ from vfxswap.faceset import Faceset, FacesetInfo, FacesetWriter, holds_faceset
 from vfxswap.facesets.seeing import Asked, plan_of
 from vfxswap.facesets.similarity import compared
 from vfxswap.frame import Frame
+from vfxswap.geometry import Affine, mapped
 from vfxswap.host import Host
 from vfxswap.identity import Portrait
 from vfxswap.line import Station, carry, reach
@@ -191,7 +195,7 @@ class _Work:
             "purpose": plan.shot.purpose or "",
         }
         return FacesetInfo(
-            identity=plan.plate_path.stem if own else identity.title,
+            identity=_shot_name(plan.plate_path) if own else identity.title,
             subject="plate" if own else "identity",
             licence="" if own else identity.licence,
             consent=None if own else identity.consent,
@@ -246,6 +250,7 @@ class _Work:
                 frame=frame.number,
                 track=face.detection.track,
                 plate_to_crop=matrix,
+                inside=part_inside(matrix, self._asked.crop.size_px, source.plan.plate.width, source.plan.plate.height),
             )
 
     def _look_at_stills(
@@ -281,7 +286,9 @@ class _Work:
     def _take_still(self, name: str, seen: Portrait, writer: FacesetWriter) -> None:
         matrix = self._asked.crop.plate_to_crop(seen.landmarks)
         crop = warp.cut(seen.image, origin=(0, 0), plate_to_crop=matrix, size_px=self._asked.crop.size_px)
-        writer.add(crop, seen.landmarks.mapped(matrix), source=name, frame=1, plate_to_crop=matrix)
+        height, width = seen.image.shape[1:]
+        inside = part_inside(matrix, self._asked.crop.size_px, width, height)
+        writer.add(crop, seen.landmarks.mapped(matrix), source=name, frame=1, plate_to_crop=matrix, inside=inside)
 
     def finish(self, writer: FacesetWriter) -> Faceset:
         """Writes the index: in the order of the footage, with what gave no face."""
@@ -321,6 +328,19 @@ class _Progress:
         if self._callback is not None:
             eta = (self._total - self._done) / fps if fps else 0.0
             self._callback(Progress(self._done, self._total, frame, fps, eta))
+
+
+def part_inside(plate_to_crop: Affine, size_px: int, width: int, height: int) -> float:
+    """Which part of a crop, 0..1, lies inside an upright picture of that size."""
+    picture = mapped(plate_to_crop, np.array([(0.0, 0.0), (width, 0), (width, height), (0, height)]))
+    crop = np.array([(0, 0), (size_px, 0), (size_px, size_px), (0, size_px)], dtype=np.float32)
+    area, _ = cv2.intersectConvexConvex(picture.astype(np.float32), crop)
+    return min(1.0, float(area) / size_px**2)
+
+
+def _shot_name(path: Path) -> str:
+    """`sh010` of `sh010.mov` and of `sh010.%04d.exr`."""
+    return re.sub(r"[._-]?%0?\d*d$", "", path.stem) or path.stem
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

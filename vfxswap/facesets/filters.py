@@ -38,6 +38,8 @@ class Limits:
     min_brightness: float | None = None
     max_brightness: float | None = None
     min_similarity: float | None = None
+    min_inside: float | None = None
+    """Part of the crop that lies inside the source's picture."""
     near_duplicates: float | None = None
     """Descriptors as like as this (0.98), with landmarks in the same places, are one face: the sharpest is kept."""
 
@@ -58,7 +60,7 @@ class Dropped:
     index: int
     """Its place in the faceset."""
     kind: str
-    """`sharpness`, `size`, `yaw`, `pitch`, `brightness`, `similarity`, `unreadable` or `near-duplicate`."""
+    """`sharpness`, `size`, `yaw`, `pitch`, `brightness`, `similarity`, `inside`, `unreadable` or `near-duplicate`."""
     reason: str
     """In words, with what was found."""
 
@@ -108,6 +110,7 @@ def _objections(faceset: Faceset, index: int, record: FaceRecord, limits: Limits
         ("size", size, limits.min_size_px),
         ("brightness", record.brightness, limits.min_brightness),
         ("similarity", record.similarity, limits.min_similarity),
+        ("inside", record.inside, limits.min_inside),
     )
     for kind, value, bound in least:
         if bound is not None and value is not None and value < bound:

@@ -119,4 +119,5 @@ def _caption(canvas: Canvas, place: tuple[int, int], face: FaceRecord, by: str, 
         name = f"…{name[2:]}"
     canvas.text(place[0], place[1] + 14, name, size_px=12, color=GREY)
     shown = _SHOWN[by](face) if by in _SHOWN else f"{_SHOWN['yaw'](face)} {_SHOWN['pitch'](face)}"
-    canvas.text(place[0], place[1] + 28, shown, size_px=12)
+    size = next((px for px in (12, 11, 10) if canvas.text_width(shown, size_px=px) <= width_px), 9)
+    canvas.text(place[0], place[1] + 28, shown, size_px=size)

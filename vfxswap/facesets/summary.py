@@ -31,6 +31,7 @@ def summary(faceset: Faceset) -> dict[str, Any]:
         "key_right_stops": [face.key_right_stops for face in records],
         "key_top_stops": [face.key_top_stops for face in records],
         "warmth_stops": [face.warmth_stops for face in records],
+        "inside": [face.inside for face in records if face.inside is not None],
         "similarity": [face.similarity for face in records if face.similarity is not None],
     }
     return {

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from vfxswap.alignment import crop_of_type
 from vfxswap.errors import Cancelled, ExitCode, FrameFailed, MediaError, PipelineError, UsageError
 from vfxswap.faceset import Faceset
-from vfxswap.facesets.extract import Extracted, Footage, extract, stills_in
+from vfxswap.facesets.extract import Extracted, Footage, extract, part_inside, stills_in
 from vfxswap.facesets.seeing import Asked, crop_asked, face_rule, plan_of
-from vfxswap.geometry import inverted, scale_of
+from vfxswap.geometry import Landmarks, inverted, scale_of
 from vfxswap.host import Host
 from vfxswap.pipeline import FaceRule
 from vfxswap.report import Progress
@@ -335,6 +335,24 @@ def test_crops_are_the_plates_own_picture(take: Take, job: Path, host: Host, ask
             at = inverted(matrix) @ np.array([x + 0.5, y + 0.5, 1])
             near = luma[int(at[1] - 1) : int(at[1]) + 2, int(at[0] - 1) : int(at[0]) + 2]
             assert float(near.min()) - 3 <= float(code[y, x]) <= float(near.max()) + 3
+
+
+def test_how_much_of_a_crop_is_picture(take: Take, job: Path) -> None:
+    whole = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    assert part_inside(whole, 64, 64, 64) == 1
+    assert part_inside(whole, 64, 32, 64) == pytest.approx(0.5)
+    turned = np.array([[0.0, -1, 64], [1.0, 0, 16]])  # by 90 degrees, and 16 px down
+    assert part_inside(turned, 64, 640, 64) == pytest.approx(0.75)
+    assert part_inside(whole, 64, 1, 1) == pytest.approx(1 / 64**2)
+    faces = take(Footage(frames="1")).faceset
+    assert faces.records[0].inside == 1
+    tracks = read_tracks(job.parent / "tracks.json")
+    (face,) = tracks.faces(1)
+    assert face.landmarks is not None
+    aside = Landmarks(face.landmarks.points - (face.landmarks.five()[2][0] - 3, 0, 0), "mesh468")
+    write_tracks(job.parent / "tracks.json", {1: [replace(face, five=None, landmarks=aside)]}, width=192, height=108)
+    half = take(Footage(frames="1"), out="aside").faceset.records[0]
+    assert half.inside == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.slow

@@ -49,18 +49,20 @@ def test_limits_drop_what_is_beyond_them(told: Callable[..., Faceset]) -> None:
             {"sharpness": 1.0, "yaw": 0.0, "pitch": 0.0, "brightness": 0.05, "similarity": 0.9},
             {"sharpness": 1.0, "yaw": 0.0, "pitch": 0.0, "brightness": 0.95, "similarity": 0.9},
             {"sharpness": 1.0, "yaw": 0.0, "pitch": 0.0, "brightness": 0.5, "similarity": 0.1},
-            {"sharpness": 1.0, "yaw": 0.0, "pitch": 0.0, "brightness": 0.5, "similarity": None},
+            {"sharpness": 1.0, "yaw": 0.0, "pitch": 0.0, "brightness": 0.5, "similarity": None, "inside": None},
+            {"sharpness": 1.0, "yaw": 0.0, "pitch": 0.0, "brightness": 0.5, "similarity": 0.9, "inside": 0.3},
         ],
     )
-    limits = Limits(0.5, None, 45, 30, 0.1, 0.9, 0.5)
+    limits = Limits(0.5, None, 45, 30, 0.1, 0.9, 0.5, 0.5)
     sifted = sift(faces, limits)
     assert sifted.kept == (0, 7)
     assert [(item.index, item.kind) for item in sifted.dropped] == [
         (1, "sharpness"), (2, "yaw"), (3, "pitch"), (4, "brightness"), (5, "brightness"), (6, "similarity"),
+        (8, "inside"),
     ]  # fmt: skip
     assert sifted.dropped[0].reason == "sharpness 0.1 is below 0.5"
     assert sifted.dropped[1].reason == "yaw 50 is beyond 45"
-    assert sifted.counts == {"brightness": 2, "sharpness": 1, "yaw": 1, "pitch": 1, "similarity": 1}
+    assert sifted.counts == {"brightness": 2, "sharpness": 1, "yaw": 1, "pitch": 1, "similarity": 1, "inside": 1}
 
 
 def test_sizes_are_the_sources(stills_set: Faceset) -> None:
