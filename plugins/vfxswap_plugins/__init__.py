@@ -43,6 +43,9 @@ def vfxswap_stages() -> list[StageOffer]:
         ),
         StageOffer("hull", "matte", "vfxswap_plugins.mattes.hull:Hull", "matte from landmarks", _LICENCE),
         StageOffer("roto", "matte", "vfxswap_plugins.mattes.roto:Roto", "matte from a roto sequence", _LICENCE),
+        StageOffer(
+            "occlusion", "matte", "vfxswap_plugins.mattes.occlusion:Occlusion", "matte of what hides a face", _LICENCE
+        ),
         StageOffer("xseg", "matte", "vfxswap_plugins.mattes.xseg:Xseg", "matte from an XSeg network", _LICENCE),
         StageOffer("parser", "matte", "vfxswap_plugins.mattes.parser:Parser", "matte from a face parser", _LICENCE),
         StageOffer("mkl", "color", "vfxswap_plugins.color.linear:Mkl", "Monge-Kantorovich linear match", _LICENCE),
