@@ -177,6 +177,7 @@ def _broken(folder: Path, change: tuple[str, str]) -> str:
         (('"template": "dfl68_whole"', '"template": "round"'), "template"),
         (('"size_px": 64', '"size_px": 0'), "size_px"),
         (('"faces": [', '"faces": ["'), "cannot read"),
+        (('"frame":1002', '"frame":'), "cannot read"),
         (('"file":"faces/sh010_001001.png"', '"file":"/etc/passwd"'), "outside"),
         (('"file":"faces/sh010_001001.png"', '"file":7'), "face 0: file"),
         (('"scheme":"mesh468"', '"scheme":"ibug68"'), "face 0: landmarks ibug68 must be (68, 2 or 3)"),
@@ -257,6 +258,16 @@ def test_an_index_has_one_face_a_line(tmp_path: Path) -> None:
     assert len(lines) == 1 + 3 + 1
     face = json.loads(lines[1].rstrip(","))
     assert FaceRecord.model_validate_json(json.dumps(face)).frame == 1001
+
+
+def test_an_index_may_be_written_in_any_way_that_json_can(tmp_path: Path) -> None:
+    written = _written(tmp_path)
+    index = tmp_path / "faceset.json"
+    for indent in (None, 2):
+        index.write_text(json.dumps(json.loads(index.read_text()), indent=indent))
+        assert Faceset.load(tmp_path).hash == written.hash
+    FacesetWriter(tmp_path / "empty", CROP, INFO).finish()
+    assert len(Faceset.load(tmp_path / "empty")) == 0
 
 
 def test_a_disk_that_takes_nothing_is_said(tmp_path: Path) -> None:

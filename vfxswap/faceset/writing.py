@@ -25,6 +25,7 @@ from vfxswap.faceset.records import (
     face_text,
     head_of,
     head_text,
+    index_text,
     read_index,
     rounded,
 )
@@ -206,10 +207,8 @@ def write_index(folder: Path, crop: CropSpec, info: FacesetInfo, records: Sequen
     Raises:
         MediaError: It cannot be written.
     """
-    lines = ",\n".join(face_text(record) for record in records)
     with whole(folder / INDEX) as temporary:
-        head = head_text(head_of(crop, info))
-        temporary.write_text(f'{head[:-1]}, "faces": [\n{lines}\n]}}\n', encoding="utf-8")
+        temporary.write_text(index_text(head_of(crop, info), records), encoding="utf-8")
     return Faceset(folder, crop, info, tuple(records))
 
 
