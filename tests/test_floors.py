@@ -87,8 +87,8 @@ PLACES: dict[str, set[str]] = {
     "pytest": {"testing"},
 }
 """Where a library may be imported."""
-FIELD_WORDS = {"dfm", "grain"}
-"""Names of stages that are words of the field too: a form of files, what film shows."""
+FIELD_WORDS = {"alpha", "dfm", "grain", "occlusion"}
+"""Names of stages that are words of the field too: channels and forms of files, what film shows, what hides a face."""
 HEAVY = ("torch", "cv2", "av", "kornia", "onnxruntime", "OpenImageIO")
 
 
