@@ -20,6 +20,7 @@ from benchmarks.material import CACHE, HERE, Material, material
 from benchmarks.measure import Table, machine
 from benchmarks.memory import remembered
 from benchmarks.paste import pasted
+from benchmarks.sequences import sequenced
 from benchmarks.startup import started
 
 BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
     "plumbing": plumbed,
     "full": full,
     "paste": pasted,
+    "sequences": sequenced,
     "memory": remembered,
     "startup": started,
     "color": colored,
