@@ -137,6 +137,9 @@ def extract(
     except KeyboardInterrupt:
         kept = len(writer.records)
         raise Cancelled(f"cancelled; {kept} faces are kept in {out}: run it again to go on") from None
+    finally:
+        if not writer.records:
+            writer.discard()
     return Extracted(work.finish(writer), work.total)
 
 
@@ -299,7 +302,6 @@ class _Work:
                 before = self._left_out.get(source.name)
                 self._left_out[source.name] = f"{before}; {words}" if before else words
         if not writer.records:
-            writer.discard()
             reasons = "; ".join(f"{name}: {why}" for name, why in list(self._left_out.items())[:3])
             raise MediaError(
                 f"no face was found in any of {self.total} frames and stills ({reasons}); is it the right footage, and"

@@ -298,6 +298,7 @@ def test_five_points_are_too_few_for_these_crops(take: Take, job: Path) -> None:
     write_tracks(job.parent / "tracks.json", five, width=192, height=108)
     with pytest.raises(FrameFailed, match="ibug68 or mesh468"):
         take()
+    assert not (job.parent / "faces").exists()
 
 
 def test_footage_must_make_sense(take: Take, job: Path) -> None:
