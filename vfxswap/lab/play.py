@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -69,7 +70,7 @@ class Stage:
         if not self.spec.frames[0] <= number <= self.spec.frames[1]:
             first, last = self.spec.frames
             raise UsageError(f"frame {number} is outside shot {self.spec.name!r}, which has frames {first}-{last}")
-        with torch.inference_mode(), self.device:  # new tensors are made there too
+        with torch.inference_mode(), _made_on(self.device):
             return moved(self._rendered(number), torch.device("cpu"))
 
     def _rendered(self, number: int) -> LabFrame:
@@ -201,6 +202,11 @@ def render_shot(
     chosen = range(spec.frames[0], spec.frames[1] + 1) if frames is None else frames
     for number in chosen:
         yield stage.frame(number)
+
+
+def _made_on(device: torch.device) -> AbstractContextManager[object]:
+    """New tensors are made there; where they are anyway, nothing is entered: it would cost every operation a little."""
+    return nullcontext() if torch.get_default_device() == device else device
 
 
 def _faces(scene: Scene, instant: Instant, view: View, sharp: Sample) -> tuple[FaceTruth, ...]:
