@@ -85,6 +85,7 @@ class Autoencoder(Swapper[AutoencoderOptions]):
     """Swaps with an encoder for everybody and a decoder for each person, as `vfxswap train` makes them."""
 
     Options = AutoencoderOptions
+    light_beyond = "plate"
 
     def __init__(self, options: AutoencoderOptions, setting: Setting) -> None:
         super().__init__(options, setting)
@@ -163,7 +164,7 @@ class Autoencoder(Swapper[AutoencoderOptions]):
         if options.plate is not None:
             there = model.decode(code, options.plate).matte
             mask = there if options.mask == "target" else mask * there
-        return face[:count].float().contiguous(), mask[:count].float().contiguous()
+        return face[:count].float().clamp(0, 1).contiguous(), mask[:count].float().contiguous()
 
     def _matte(self, masks: Tensor) -> Tensor:
         options, (low, high), size = self.options, _LEVELS, int(masks.shape[-1])
