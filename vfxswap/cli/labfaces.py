@@ -34,8 +34,9 @@ def faces(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     """
     from vfxswap.cli.output import say
     from vfxswap.lab.chance import Range
+    from vfxswap.training.labcasts import random_casts
     from vfxswap.training.labpair import pair_casts
-    from vfxswap.training.labset import random_casts, render_labset
+    from vfxswap.training.labset import render_labset
     from vfxswap.workers import cores
 
     if pair:

@@ -12,7 +12,7 @@ from vfxswap.lab.looks import PERFORMERS
 from vfxswap.lab.motion import Acting
 from vfxswap.lab.shot import Lens, Lights, Role, ShotSpec
 from vfxswap.lab.takes import PlayedTake
-from vfxswap.training.labset import Cast
+from vfxswap.training.labcasts import Cast
 
 _A, _B = "ada", "ben"
 _RIGS: tuple[RigName, ...] = ("studio", "window", "overcast")

@@ -16,8 +16,9 @@ from vfxswap.identity import load_identity
 from vfxswap.lab.chance import Range
 from vfxswap.lab.looks import PERFORMERS, random_looks
 from vfxswap.training import labset
+from vfxswap.training.labcasts import Cast, random_casts
 from vfxswap.training.labpair import UNSEEN, pair_casts
-from vfxswap.training.labset import Cast, LabFaces, random_casts, render_labset
+from vfxswap.training.labset import LabFaces, render_labset
 
 SIZE = 32
 
