@@ -135,6 +135,8 @@ class Writer(ABC):
     """As `vfxswap plugins` lists it."""
     Options: ClassVar[type[DeliveryOptions]]
     """Its settings in `[delivery]`, apart from `path` and `layers`."""
+    key: str = ""
+    """The run's content key, which the host sets before the first frame; a writer of sequences notes it for `done`."""
 
     @classmethod
     @abstractmethod
@@ -156,6 +158,11 @@ class Writer(ABC):
     ) -> Sequence[str]:
         """What the report shall say of this delivery, such as another compression than the plate's."""
         return ()
+
+    @classmethod
+    def done(cls, path: Path, key: str) -> frozenset[int]:  # noqa: ARG003
+        """The frames of a delivery that an unfinished run of this key wrote, and that are still as it left them."""
+        return frozenset()
 
     @abstractmethod
     def __init__(

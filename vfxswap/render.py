@@ -68,14 +68,14 @@ def run(  # noqa: PLR0913 - each is a word of the command line
 
     Returns:
         What happened to each frame. If the delivery is there already, complete and made from the very same things,
-        nothing is done and `already_done` is true.
+        nothing is done and `already_done` is true. A sequence that the very same run left unfinished is gone on with.
 
     Raises:
         PipelineError: The file, or what it names, is wrong; holds all problems.
         FrameFailed: A stage failed; what is done so far is kept as `NAME.partial`.
         TruncatedPlate: The plate broke off; likewise.
         MediaError: The delivery cannot be written.
-        Cancelled: Interrupted from the keyboard; no delivery is left.
+        Cancelled: Interrupted from the keyboard; no delivery is left, but for whole frames of a sequence.
     """
     host = Host() if host is None else host
     plan = load(
@@ -101,12 +101,17 @@ def render(
 ) -> Report:
     """Runs a pipeline that is loaded already; see `run`."""
     files = FramePattern(plan.delivery_path)
-    if not overwrite and any(path.exists() for path in files.paths(plan.frames)):
+    done = frozenset() if overwrite or not files.is_numbered else plan.writer.done(plan.delivery_path, plan.key)
+    if not overwrite and any(files.path(number).exists() for number in plan.frames if number not in done):
         return _standing(plan, files)
+    # The last frame is made in any case, so that every run ends as runs do.
+    numbers = FrameRange.of(set(plan.frames) - done | {plan.frames[-1]})
     _make_folder(plan.delivery_path.parent)
     report = Report(run=described(plan, host))
     if remarks := plan.writer.remarks(plan.delivery_path, plan.writer_options, plan.plate, plan.tags):
         report.run["remarks"] = list(remarks)
+    if len(numbers) < len(plan.frames):
+        report.run["resumed"] = str(numbers)
     device = torch.device(plan.device)
     count = workers or (cores() if device.type == "cpu" else 2)
     host.notify("vfxswap_shot_started", pipeline=str(plan.path), first=plan.frames[0], last=plan.frames[-1])
@@ -115,12 +120,15 @@ def render(
         with worker_pool(count) as pool:
             shop = Workshop(plan=plan, host=host, device=device, pool=pool, ahead=count + 1)
             try:
-                _Render(shop, report, progress).go()
+                _Render(shop, report, progress, numbers).go()
             finally:
                 report.stage_seconds = dict(shop.meter.seconds)
     except KeyboardInterrupt:
         report.error = "cancelled"
-        raise Cancelled("cancelled; no delivery was left behind") from None
+        left = (
+            "run again to go on after the frames that are whole" if files.is_numbered else "no delivery was left behind"
+        )
+        raise Cancelled(f"cancelled; {left}") from None
     except VfxswapError as error:
         report.error = str(error)
         raise
@@ -162,8 +170,9 @@ def _make_folder(folder: Path) -> None:
 class _Render:
     """One run: reader, line, writer."""
 
-    def __init__(self, shop: Workshop, report: Report, progress: ProgressCallback | None) -> None:
+    def __init__(self, shop: Workshop, report: Report, progress: ProgressCallback | None, numbers: FrameRange) -> None:
         self._shop, self._plan, self._report, self._progress = shop, shop.plan, report, progress
+        self._numbers = numbers
         self._started = 0.0
 
     def go(self) -> None:
@@ -182,6 +191,8 @@ class _Render:
             finally:
                 sink.stop()
             self._report.outputs = writer.finish()
+        if len(self._numbers) < len(plan.frames):
+            self._report.outputs = tuple(FramePattern(plan.delivery_path).paths(plan.frames))
 
     @contextmanager
     def _writer(self) -> Iterator[Writer]:
@@ -194,6 +205,7 @@ class _Render:
             first=plan.frames[0],
             last=plan.frames[-1],
         )
+        writer.key = plan.key
         try:
             yield writer
         finally:
@@ -202,8 +214,8 @@ class _Render:
     def _frames(self, reader: Reader, stations: Sequence[Station]) -> Generator[Frame]:
         """The asked-for frames, finished, in order."""
         plan, shop = self._plan, self._shop
-        wanted, span = frozenset(plan.frames), reach(stations)
-        for first, last in spans_to_compute(plan.frames, plan.plate.first, plan.plate.last, span):
+        wanted, span = frozenset(self._numbers), reach(stations)
+        for first, last in spans_to_compute(self._numbers, plan.plate.first, plan.plate.last, span):
             with ReadAhead(self._decoded(reader, first, last), depth=_DECODED_FRAMES, name="decode") as decoded:
                 batches = Batches(decoded)
                 line = carry(batches, stations, wanted=wanted, pool=shop.pool, ahead=shop.ahead, meter=shop.meter)
@@ -236,16 +248,16 @@ class _Render:
             sink.put(replace(frame, faces=()))  # crops are not kept alive by the encoder's queue
             self._report.frames.append(_record(frame))
             self._tell()
-        if len(self._report.frames) != len(self._plan.frames):
+        if len(self._report.frames) != len(self._numbers):
             raise MediaError(
-                f"{len(self._plan.frames)} frames were asked for and {len(self._report.frames)} came from the plate",
+                f"{len(self._numbers)} frames were asked for and {len(self._report.frames)} came from the plate",
                 path=self._plan.plate_path,
             )
 
     def _tell(self) -> None:
         if self._progress is None:
             return
-        done, total = len(self._report.frames), len(self._plan.frames)
+        done, total = len(self._report.frames), len(self._numbers)
         now = time.perf_counter()
         self._started = self._started or now
         fps = (done - 1) / (now - self._started) if done > 1 else 0.0

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import vfxswap
+from vfxswap.clock import FrameRange
 from vfxswap.errors import Cancelled, PipelineError, TruncatedPlate, UsageError
 from vfxswap.files import FramePattern
 from vfxswap.host import Host
@@ -295,6 +296,49 @@ def test_a_run_that_is_stopped_leaves_whole_frames_alone(lab: Path, shot: Path, 
     for file in left:
         assert not file.name.startswith(".")
         assert set(opened(file)[0]) == {"R", "G", "B"}
+
+
+def test_a_run_that_was_stopped_goes_on_when_it_is_run_again(lab: Path, shot: Path, host: Host) -> None:
+    make_plate(lab, shot)
+    whole = [
+        path.read_bytes() for path in vfxswap.run(pipeline(shot, "whole/o.%04d.exr"), device="cpu", host=host).outputs
+    ]
+
+    def stop(progress: Progress) -> None:
+        if progress.done == 4:
+            raise KeyboardInterrupt
+
+    path = pipeline(shot)
+    with pytest.raises(Cancelled, match="run again to go on"):
+        vfxswap.run(path, device="cpu", host=host, progress=stop)
+    files = FramePattern(shot / "out" / "out.%04d.exr")
+    before = {number: file.stat().st_mtime_ns for number, file in files.existing().items()}
+    assert before
+    again = vfxswap.run(path, device="cpu", host=host)
+    assert [file.read_bytes() for file in again.outputs] == whole
+    assert {number: files.path(number).stat().st_mtime_ns for number in before} == before
+    assert [record.frame for record in again.frames] == [number for number in FRAMES if number not in before]
+    assert again.run["resumed"] == str(FrameRange.of(record.frame for record in again.frames))
+    assert vfxswap.run(path, device="cpu", host=host).already_done
+    assert sorted(file.suffix for file in (shot / "out").iterdir()) == [".exr"] * 5 + [".jsonl"]
+
+
+def test_frames_of_another_run_are_not_gone_on_with(lab: Path, shot: Path, host: Host) -> None:
+    make_plate(lab, shot)
+
+    def stop(progress: Progress) -> None:
+        if progress.done == 4:
+            raise KeyboardInterrupt
+
+    path = pipeline(shot)
+    with pytest.raises(Cancelled):
+        vfxswap.run(path, device="cpu", host=host, progress=stop)
+    with pytest.raises(UsageError, match="are there already"):
+        vfxswap.run(path, device="cpu", host=host, overrides=["stages.mkl.strength=0.5"])
+    touched = next(iter(FramePattern(shot / "out" / "out.%04d.exr").existing().values()))
+    touched.write_bytes(touched.read_bytes())
+    with pytest.raises(UsageError, match="are there already"):
+        vfxswap.run(path, device="cpu", host=host)
 
 
 def test_a_file_that_is_cut_off_ends_the_run_there(lab: Path, shot: Path, host: Host) -> None:

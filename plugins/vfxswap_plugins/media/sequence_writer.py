@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import ClassVar
 
 from vfxswap.color import ColorTags
@@ -15,6 +16,7 @@ from vfxswap.files import FramePattern, is_pattern
 from vfxswap.frame import Frame
 from vfxswap.media import DeliveryOptions, PlateInfo, Writer
 from vfxswap_plugins.media.pending_file import PendingFile, said_clearly
+from vfxswap_plugins.media.sequence_notes import journal, note, noted
 from vfxswap_plugins.media.sequence_plan import SUFFIXES, SequenceOptions, SequencePlan, planned, problems, remarks
 
 _MOST_THREADS = 4
@@ -29,7 +31,8 @@ class SequenceWriter(Writer):
     the plate's byte for byte, but for the compression where that was a lossy one.
 
     Each file is written under a temporary name in the delivery's folder, brought to the disk, and renamed: what stands
-    under a frame's name is whole, also when a run is killed, and stays when a later frame fails.
+    under a frame's name is whole, also when a run is killed, and stays when a later frame fails. Until the last frame
+    is written, a hidden file beside them says which run wrote which of them.
     """
 
     name = "sequence"
@@ -50,6 +53,11 @@ class SequenceWriter(Writer):
         """What the report shall say: a compression that is not the plate's."""
         return remarks(path, _own(options), like, tags)
 
+    @classmethod
+    def done(cls, path: Path, key: str) -> frozenset[int]:
+        """The frames that an unfinished run of this key wrote, and that are still as it left them."""
+        return noted(path, key)
+
     def __init__(
         self, path: Path, options: DeliveryOptions, *, like: PlateInfo, tags: ColorTags, first: int, last: int
     ) -> None:
@@ -62,6 +70,7 @@ class SequenceWriter(Writer):
         self._pattern = FramePattern(path)
         self._plan: SequencePlan = planned(path, own, like, tags)
         self._previous: int | None = None
+        self._notes = Lock()
         self._written: list[Path] = []
         PendingFile(self._pattern.path(first)).remove()  # says now that the folder cannot be written to
         threads = own.threads or min(_MOST_THREADS, os.cpu_count() or 1)
@@ -87,7 +96,9 @@ class SequenceWriter(Writer):
         """
         if self._previous is None:
             raise MediaError(f"{self._path}: no frame was written", path=self._path)
-        return self._ended()
+        found = self._ended()
+        journal(self._path).unlink(missing_ok=True)
+        return found
 
     def keep_partial(self) -> tuple[Path, ...]:
         """Waits for the files that are being written; they are whole and keep their names."""
@@ -128,6 +139,9 @@ class SequenceWriter(Writer):
         try:
             with said_clearly(path, frame.number):
                 self._plan.save(frame, pending.temporary, name=path.name)
+                if self.key:
+                    with self._notes:
+                        note(self._path, self.key, frame.number, pending.temporary)
             return pending.commit()
         except MediaError as error:
             if error.path != pending.temporary:
