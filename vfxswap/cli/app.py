@@ -20,6 +20,7 @@ from vfxswap.cli.facesets import app as faceset_app
 from vfxswap.cli.facesets import extract
 from vfxswap.cli.labfaces import faces as lab_faces
 from vfxswap.cli.output import complain, say
+from vfxswap.cli.training import base as lab_base
 from vfxswap.cli.training import train
 from vfxswap.errors import PipelineError, VfxswapError
 from vfxswap.lab.cli import app as lab_app
@@ -47,6 +48,7 @@ app.add_typer(identity_app, name="identity", rich_help_panel=None)
 app.add_typer(faceset_app, name="faceset", rich_help_panel=None)
 app.add_typer(lab_app, name="lab", rich_help_panel=None)
 lab_app.command("faces")(lab_faces)
+lab_app.command("base")(lab_base)
 app.command()(export)
 app.command()(train)
 

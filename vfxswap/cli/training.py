@@ -79,6 +79,42 @@ def train(  # noqa: PLR0913, PLR0917 - one for each word of the command line
             say(advice)
 
 
+def base(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to work in; run again, it is gone on with.")],
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    max_minutes: Annotated[float | None, typer.Option(metavar="M", help="Time to train; else 24.")] = None,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes that draw; 0 is one for each core.")] = 0,
+) -> None:
+    """Make the base that trainings start from: draw its performers, train, write base.safetensors.
+
+    It is made anew in the same way, but for the clock, on which the length of its training depends.
+    """
+    from vfxswap.cli.learning import listener
+    from vfxswap.pipeline import choose_device
+    from vfxswap.training.base import draw_base_sets, keep_base
+    from vfxswap.training.checkpoint import NAME
+    from vfxswap.training.loop import train as run
+    from vfxswap.training.settings import load
+    from vfxswap.workers import cores
+
+    told = 0
+    with typer.progressbar(length=0, label="faces") as bar:
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            bar.length = total
+            bar.update(done - told)
+            told = done
+
+        file = draw_base_sets(out, workers=workers or cores(), tell=tell)
+    _threads(cores())
+    settings = load(file, minutes=max_minutes)
+    with listener("auto", sys.stdout) as listens:
+        resume = (settings.train.out / NAME).is_file()
+        outcome = run(settings, device=choose_device(device), resume=resume, tell=listens)
+    say(f"{keep_base(outcome.path, out / 'base.safetensors')}")
+
+
 def _threads(count: int) -> None:
     import torch
 

@@ -65,13 +65,19 @@ class Shelf:
         Raises:
             MediaError: A picture cannot be read any more.
         """
-        return torch.stack(list(pool.map(lambda place: self._face(self.spots[place]), places)))
+        return torch.stack(list(pool.map(self.face, places)))
 
     def yaws(self) -> list[float]:
         """Degrees, by place."""
         return [self.facesets[spot.faceset].records[spot.place].yaw for spot in self.spots]
 
-    def _face(self, spot: Spot) -> Tensor:
+    def face(self, place: int) -> Tensor:
+        """One face `(5, S, S)` uint8 by its place.
+
+        Raises:
+            MediaError: A picture cannot be read any more.
+        """
+        spot = self.spots[place]
         if spot in self._kept:
             return self._kept[spot]
         face = read_face(self.facesets[spot.faceset], spot.place, self.size_px)
@@ -297,6 +303,14 @@ def _matched(pairs: Sequence[tuple[Faceset, Faceset]]) -> tuple[tuple[Spot, ...]
                 ones.append(Spot(number, index))
                 others.append(Spot(number, found))
     return tuple(ones), tuple(others)
+
+
+def some(shelf: Shelf, size_px: int, most: int | None = None) -> Tensor:
+    """Faces `(N, 5, S, S)` uint8 of a shelf, spread evenly over it if not all are wanted."""
+    count = len(shelf) if most is None else min(most, len(shelf))
+    places = [round(k * (len(shelf) - 1) / max(count - 1, 1)) for k in range(count)]
+    faces = [shelf.face(place) for place in places]
+    return sized(torch.stack(faces), size_px) if faces else torch.zeros(0, PLANES, size_px, size_px, dtype=torch.uint8)
 
 
 def sized(planes: Tensor, size_px: int) -> Tensor:

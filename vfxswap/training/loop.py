@@ -20,11 +20,11 @@ from vfxswap.training.augment import Batch, dice_for, varied
 from vfxswap.training.checkpoint import Memory, differences, read_checkpoint, write_checkpoint
 from vfxswap.training.curve import Curve
 from vfxswap.training.events import Previewed, Saved, Started, Stepped, Tell, Warned
-from vfxswap.training.faces import Draw, Roll, sized
+from vfxswap.training.faces import Draw, Roll, sized, some
 from vfxswap.training.interrupts import Asked, stop_asked
 from vfxswap.training.lanes import Lanes, lanes
 from vfxswap.training.learner import Diverged, Learner
-from vfxswap.training.previews import MOST_PEOPLE, grid, held_out, scored, write_preview
+from vfxswap.training.previews import MOST_PEOPLE, grid, scored, write_preview
 from vfxswap.training.result import Outcome, delivered
 from vfxswap.training.schedule import Schedule
 from vfxswap.training.settings import Settings
@@ -94,7 +94,7 @@ class _Run:
         self.count = _Count()
         self._losses: deque[float] = deque(maxlen=_SPIKE_MEMORY)
         self._saved_at = -1
-        self._previews = [held_out(roll, k, size_px=settings.train.size, most=_PREVIEW_FACES) for k in self._people()]
+        self._previews = [some(own.held_out, settings.train.size, _PREVIEW_FACES) for own in roll.people[:MOST_PEOPLE]]
         self._hashes = {
             name: [item.hash for item in (*own.faces, *(one for pair in own.pairs for one in pair))]
             for name, own in settings.sources.items()
@@ -136,16 +136,10 @@ class _Run:
 
     def _start(self) -> None:
         spec = self.settings.start_spec
-        faces = [self._some(number, spec.size_px) for number in self._people()]
+        faces = [some(self.roll.people[k].faces, spec.size_px, _STYLE_FACES) for k in self._people()]
         start = started(spec, self.settings.init, faces, seed=self.settings.train.seed)
         self.learner = Learner(start.comb, self.settings, self.lane, primed=start.primed)
         self.count.base = start.base
-
-    def _some(self, number: int, size_px: int) -> Tensor:
-        """Some of a person's faces, for choosing a style."""
-        draw = self.roll.draw(0, batch=_STYLE_FACES * len(self.settings.people)).sized(size_px)
-        alone = len(draw.who) - draw.paired
-        return draw.targets[:alone][torch.tensor([who == number for who in draw.who[:alone]])]
 
     def _go_on(self, memory: Memory, tensors: dict[str, Tensor]) -> None:
         wrong = differences(memory, self.settings.options(), self._hashes)
@@ -308,7 +302,7 @@ class _Run:
         size = comb.spec.size_px
         scores = {}
         for number, name in enumerate(self.settings.people if self.lane.leads else ()):
-            score = scored(comb, held_out(self.roll, number, size_px=size), number)
+            score = scored(comb, some(self.roll.people[number].held_out, size), number)
             if score is not None:
                 scores[name] = score
         outcome = delivered(

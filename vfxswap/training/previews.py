@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from torch.nn import functional
 
 from vfxswap.faceset.pictures import write_png
 from vfxswap.nets.comb import Comb
-from vfxswap.training.faces import Roll, sized
 
 _FACES = 4
 MOST_PEOPLE = 6
@@ -34,18 +32,6 @@ class Score:
     ssim: float
     """Mean structural similarity inside the mattes, 0..1."""
     faces: int
-
-
-def held_out(roll: Roll, number: int, *, size_px: int, most: int | None = None) -> Tensor:
-    """An identity's held-out faces `(N, 5, S, S)` uint8, or as many as are wanted, spread evenly."""
-    shelf = roll.people[number].held_out
-    count = len(shelf) if most is None else min(most, len(shelf))
-    places = [round(k * (len(shelf) - 1) / max(count - 1, 1)) for k in range(count)]
-    if not places:
-        return torch.zeros(0, 5, size_px, size_px, dtype=torch.uint8)
-    with ThreadPoolExecutor(1) as pool:
-        planes = shelf.planes(places, pool)
-    return sized(planes, size_px)
 
 
 @torch.no_grad()

@@ -1,0 +1,96 @@
+"""Variation: seeded, alike for input and target where it must be, and nothing where it is turned off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from vfxswap.training.augment import Batch, dice_for, varied
+from vfxswap.training.faces import Draw
+from vfxswap.training.tables import Augment
+
+OFF = dict.fromkeys(("warp", "rotation_degrees", "scale", "shift", "flip", "light", "borrow_tone", "degrade"), 0.0)
+CPU = torch.device("cpu")
+
+
+def draw(count: int = 4, paired: int = 0) -> Draw:
+    """Smooth pictures with a matte in the middle."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 32), torch.linspace(0, 1, 32), indexing="ij")
+    tones = torch.linspace(0.3, 0.8, count)[:, None, None]
+    colour = torch.stack([tones * (0.5 + x), tones * (0.5 + y), tones * (1.3 - x)], 1)
+    matte = (((x - 0.5) ** 2 + (y - 0.5) ** 2) < 0.1).float().expand(count, 1, 32, 32)
+    planes = (torch.cat([colour, matte, matte * 0.5], 1).clamp(0, 1) * 255).round().to(torch.uint8)
+    return Draw(planes, planes, tuple(range(count)), paired)
+
+
+def made(*, bend: bool = True, paired: int = 0, step: int = 1, **options: Any) -> Batch:
+    """A batch, with all variation off that is not given."""
+    return varied(draw(paired=paired), Augment(**{**OFF, **options}), dice_for(1, step, 0), bend=bend, device=CPU)
+
+
+def test_nothing_happens_where_all_is_off() -> None:
+    batch = made()
+    plain = draw().inputs.float() / 255
+    assert torch.allclose(batch.inputs, plain[:, :3].clamp_min(1e-4), atol=1e-5)
+    assert torch.allclose(batch.targets, batch.inputs)
+    assert torch.allclose(batch.mattes, plain[:, 3:4], atol=1e-5)
+    assert torch.allclose(batch.features, plain[:, 4:], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "alike"),
+    [
+        ({"rotation_degrees": 20.0}, True),
+        ({"scale": 0.3}, True),
+        ({"shift": 0.2}, True),
+        ({"flip": 1.0}, True),
+        ({"light": 0.5}, True),
+        ({"borrow_tone": 1.0}, True),
+        ({"warp": 0.2}, False),
+        ({"degrade": 1.0}, False),
+    ],
+)
+def test_each_kind_changes_pictures_and_says_whether_targets_follow(options: dict[str, float], alike: bool) -> None:
+    batch, plain = made(**options), made()
+    assert not torch.allclose(batch.inputs, plain.inputs, atol=0.01)
+    assert torch.allclose(batch.targets, plain.targets) != alike
+    assert torch.allclose(batch.inputs, batch.targets, atol=1e-4) == alike
+    for picture in (batch.inputs, batch.targets):
+        assert 0 <= float(picture.min()) <= float(picture.max()) <= 1
+
+
+def test_mirroring_is_exact() -> None:
+    assert torch.allclose(made(flip=1.0).inputs, made().inputs.flip(3), atol=1e-4)
+
+
+def test_bending_ends() -> None:
+    assert torch.allclose(made(warp=0.2, bend=False).inputs, made().inputs, atol=1e-5)
+
+
+def test_draws_follow_from_seed_step_and_lane() -> None:
+    def numbers(*what: int) -> Tensor:
+        return torch.rand(8, generator=dice_for(*what))
+
+    assert torch.equal(numbers(1, 2, 3), numbers(1, 2, 3))
+    assert len({tuple(numbers(*what).tolist()) for what in ((1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4))}) == 4
+    assert torch.equal(made(warp=0.1, light=0.3).inputs, made(warp=0.1, light=0.3).inputs)
+    assert not torch.equal(made(warp=0.1, step=1).inputs, made(warp=0.1, step=2).inputs)
+
+
+def test_a_borrowed_tone_is_somebody_elses_mean_colour() -> None:
+    batch, plain = made(borrow_tone=1.0), made()
+
+    def means(of: Batch) -> Tensor:
+        return (of.targets * of.mattes).sum((2, 3)) / of.mattes.sum((2, 3))
+
+    nearest = torch.cdist(means(batch), means(plain)).min(1).values
+    assert float(nearest.max()) < 0.05
+    assert not torch.allclose(means(batch), means(plain), atol=0.02)
+
+
+def test_pairs_keep_their_tones() -> None:
+    batch, plain = made(borrow_tone=1.0, paired=4), made(paired=4)
+    assert torch.allclose(batch.targets, plain.targets, atol=1e-5)

@@ -1,0 +1,136 @@
+"""Faces to train on: which ones a step sees, what of them is held out, and what their planes hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from vfxswap.faceset import Faceset
+from vfxswap.geometry import Landmarks
+from vfxswap.training.drawing import YAW_BINS, shuffled, turns, yaw_bins
+from vfxswap.training.faces import PLANES, Roll, eyes_and_mouth, hull_matte, read_face, some
+from vfxswap.training.settings import load
+from vfxswap.training.strangers import strangers
+
+Project = Callable[..., Path]
+
+
+def test_everybody_is_drawn_as_often_and_every_face_before_any_twice() -> None:
+    seen: Counter[int] = Counter()
+    places: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    for step in range(15):
+        for person, draws in turns(step * 4, 4, 3):
+            seen[person] += len(draws)
+            places[person] += [shuffled(1, person, draw, 10) for draw in draws]
+    assert set(seen.values()) == {20}
+    for drawn in places.values():
+        assert sorted(drawn[:10]) == list(range(10)) == sorted(drawn[10:20])
+        assert drawn[:10] != drawn[10:20]
+    assert places[0] != places[1]
+
+
+def test_yaws_are_sorted_into_even_parts() -> None:
+    bins = yaw_bins([0.0] * 90 + [45.0, 46.0, 90.0])
+    assert [len(found) for found in bins] == [90, 2, 1]
+    assert len(bins) <= YAW_BINS
+    assert yaw_bins([]) == []
+
+
+def test_profiles_are_drawn_as_often_as_frontal_faces(project: Project, tmp_path: Path) -> None:
+    settings = load(project(tmp_path), overrides=["train.uniform_yaw=true"])
+    roll = Roll(settings, size_px=32, warn=lambda _: None)
+    drawn = [place for _, places in roll._places(0, 640) for place in places]
+    counts = Counter(drawn)
+    rare = min(yaw_bins(roll.people[0].faces.yaws()), key=len)
+    often = max(yaw_bins(roll.people[0].faces.yaws()), key=len)
+    assert sum(counts[place] for place in rare) > 0.6 * sum(counts[place] for place in often)
+    roll.close()
+
+
+def test_the_last_faces_are_held_out(project: Project, tmp_path: Path) -> None:
+    roll = Roll(load(project(tmp_path)), size_px=32, warn=lambda _: None)
+    person = roll.people[0]
+    assert [spot.place for spot in person.held_out.spots] == [36, 37, 38, 39]
+    assert not set(person.held_out.spots) & set(person.faces.spots)
+    assert some(person.held_out, 16, 2).shape == (2, PLANES, 16, 16)
+    roll.close()
+
+
+def test_lanes_draw_other_faces_and_a_step_always_the_same(project: Project, tmp_path: Path) -> None:
+    roll = Roll(load(project(tmp_path)), size_px=32, warn=lambda _: None)
+    one, other = roll.draw(3, batch=4, lane=0, lanes=2), roll.draw(3, batch=4, lane=1, lanes=2)
+    assert not torch.equal(one.inputs, other.inputs)
+    assert torch.equal(one.inputs, roll.draw(3, batch=4, lane=0, lanes=2).inputs)
+    assert one.inputs.dtype == torch.uint8
+    assert sorted(one.who) == [0, 0, 1, 1]
+    assert one.sized(16).targets.shape == (4, PLANES, 16, 16)
+    roll.close()
+
+
+def test_too_little_memory_is_said_and_faces_are_read_anew(project: Project, tmp_path: Path) -> None:
+    settings = load(project(tmp_path), overrides=["train.cache_gb=0"])
+    said: list[str] = []
+    roll = Roll(settings, size_px=32, warn=said.append)
+    roll.draw(0, batch=4)
+    assert "read anew each time" in said[0]
+    assert not roll.people[0].faces._kept
+    roll.close()
+
+
+def test_pairs_are_matched_by_source_and_frame(
+    project: Project, faceset: Callable[..., Faceset], tmp_path: Path
+) -> None:
+    plates = faceset(tmp_path / "plates", "ada", tone=0.7, count=6)
+    truth = faceset(tmp_path / "truth", "ben on ada", tone=0.5, count=5)
+    pair = f'\npairs = [{{faces = "{plates.folder}", truth = "{truth.folder}"}}]\n'
+    file = project(tmp_path)
+    file.write_text(file.read_text() + pair)
+    roll = Roll(load(file), size_px=32, warn=lambda _: None)
+    assert (len(roll.people[0].plates), len(roll.people[1].plates)) == (0, 5)
+    draw = roll.draw(0, batch=8)
+    assert draw.paired == 4
+    assert draw.who[-4:] == (1, 1, 1, 1)
+    assert torch.equal(draw.inputs[:4], draw.targets[:4])
+    # The truth shows the other's darker skin, of the same frame: its matte is the same.
+    assert torch.equal(draw.inputs[4:, 3], draw.targets[4:, 3])
+    assert float(draw.targets[4:, :3].float().mean()) < float(draw.inputs[4:, :3].float().mean()) - 10
+    roll.close()
+
+
+def test_planes_are_picture_matte_and_features(faceset: Callable[..., Faceset], tmp_path: Path) -> None:
+    made = faceset(tmp_path / "f", "x", tone=0.7, count=2)
+    planes = read_face(made, 0, 32)
+    assert planes.shape == (PLANES, 32, 32)
+    matte = made.matte(0)
+    assert matte is not None
+    assert torch.equal(planes[3].float() / 255, matte[0])
+    assert read_face(made, 0, 16).shape == (PLANES, 16, 16)
+    bare = faceset(tmp_path / "bare", "x", tone=0.7, count=2, mattes=False)
+    assert torch.equal(read_face(bare, 0, 32)[3], (hull_matte(bare.landmarks(0), 32)[0] * 255).round().to(torch.uint8))
+
+
+def test_eyes_and_mouth_lie_at_their_landmarks(faceset: Callable[..., Faceset], tmp_path: Path) -> None:
+    points = faceset(tmp_path / "f", "x", tone=0.7, count=1).landmarks(0)
+    spots = eyes_and_mouth(points, 32)[0]
+    for index in (36, 45, 48, 57):
+        x, y = points.points[index]
+        assert float(spots[int(y), int(x)]) > 0.8
+    assert float(spots[2, 2]) < 0.01
+    five = Landmarks(points.five(), "five")
+    assert float(eyes_and_mouth(five, 32).max()) > 0.8
+
+
+def test_somebody_elses_faces_are_noticed(faceset: Callable[..., Faceset], project: Project, tmp_path: Path) -> None:
+    settings = load(project(tmp_path))
+    assert all("wrong folder" in message for message in strangers(settings.sources))
+
+
+@pytest.mark.parametrize("people", [2, 9])
+def test_a_bases_many_people_are_not_compared(project: Project, tmp_path: Path, people: int) -> None:
+    sources = load(project(tmp_path)).sources
+    many = {f"{name}{k}": own for name, own in sources.items() for k in range(people)}
+    assert (list(strangers(many)) == []) or people == 2

@@ -1,0 +1,70 @@
+"""Losses: zero for the truth, larger for worse, heavier where it matters."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from vfxswap.nets.comb import Decoded
+from vfxswap.training.augment import Batch
+from vfxswap.training.losses import consistency_loss, importance, picture_losses
+from vfxswap.training.tables import Losses
+
+
+def batch(paired: int = 0) -> Batch:
+    """Two faces with a matte on the left half and an eye in it."""
+    torch.manual_seed(3)
+    picture = torch.rand(2, 3, 32, 32)
+    matte = torch.zeros(2, 1, 32, 32)
+    matte[..., :16] = 1
+    eyes = torch.zeros_like(matte)
+    eyes[..., 8:12, 4:8] = 1
+    return Batch(picture, picture, matte, eyes, (0, 1), paired)
+
+
+def losses(image: torch.Tensor, **options: Any) -> dict[str, float]:
+    """The parts for a picture that was made."""
+    given = batch()
+    parts = picture_losses(Decoded(image, given.mattes), given, Losses(**options))
+    return {name: float(value) for name, value in parts.items()}
+
+
+def test_the_truth_costs_nothing() -> None:
+    assert all(value < 1e-6 for value in losses(batch().targets).values())
+
+
+def test_worse_costs_more_and_parts_can_be_left_out() -> None:
+    target = batch().targets
+    near, far = losses((target + 0.05).clamp(0, 1)), losses((target + 0.3).clamp(0, 1))
+    for name in ("pixel", "detail", "structure"):
+        assert 0 < near[name] < far[name]
+    assert set(losses(target, pixel=0.0, matte=0.0)) == {"structure", "detail"}
+
+
+def test_detail_sees_blur_more_than_a_shift_of_tone_does() -> None:
+    target = batch().targets
+    blurred = torch.nn.functional.avg_pool2d(target, 3, 1, 1)
+    shifted = target + (blurred - target).abs().mean()
+    assert losses(blurred)["detail"] > losses(shifted)["detail"]
+
+
+def test_weights_lie_inside_the_matte_and_on_the_eyes() -> None:
+    weight = importance(batch(), Losses(outside=0.1, eyes_mouth=2))
+    skin, eye, outside = weight[0, 0, 20, 4], weight[0, 0, 9, 5], weight[0, 0, 9, 20]
+    assert math.isclose(float(eye / skin), 3, rel_tol=1e-5)
+    assert math.isclose(float(outside / skin), 0.1, rel_tol=1e-5)
+    assert math.isclose(float(weight.mean()), 1, rel_tol=1e-5)
+
+
+def test_of_pairs_nothing_outside_counts() -> None:
+    weight = importance(batch(paired=1), Losses())
+    assert float(weight[1, 0, :, 16:].max()) == 0
+    assert float(weight[0, 0, :, 16:].min()) > 0
+
+
+def test_the_same_code_is_consistent() -> None:
+    code = torch.rand(2, 8)
+    assert float(consistency_loss(code, code)) == 0
+    assert float(consistency_loss(code, code + 1)) == 1
