@@ -226,7 +226,7 @@ def test_tracks_of_another_plate_are_refused(shell: Shell, place: Any) -> None:
         ("../demo-out/identity", "../demo-out/nobody", 2, "nobody"),
         ("../demo-out/tracks.json", "../demo-out/lost.json", 2, "there is no file or folder"),
         ("../demo-out/demo.mkv", "../demo-out/plate.mkv", 2, "would overwrite the plate"),
-        ("../demo-out/demo.mkv", "../demo-out/identity/still01.png", 2, "no writer takes 'still01.png'"),
+        ("../demo-out/demo.mkv", "../demo-out/identity/still01.png", 2, "still01.png has no place for the frame number"),
         ("../demo-out/demo.mkv", "../demo-out", 2, "no writer takes 'demo-out'"),
         ("../demo-out/demo.mkv", "../demo-out/tracks.json/demo.mkv", 2, "tracks.json is a file"),
     ],
