@@ -15,6 +15,7 @@ from vfxswap.frame import FaceBatch
 from vfxswap.modelfile import ModelFile
 from vfxswap.models import file_sha256
 from vfxswap.nets.occlusion import ARCHITECTURE, OcclusionNet, OcclusionSpec
+from vfxswap.ops.matte import holes_filled
 from vfxswap.stage import InputPath, Matte, MatteOptions, Setting
 from vfxswap.trained import TrainedCard, demand_architecture, load_net, read_card
 from vfxswap_plugins._crops import blurred, eroded, in_unit, mattes_back, seen_in
@@ -41,6 +42,11 @@ class OcclusionOptions(MatteOptions):
         ge=0.02,
         le=1,
         description="How far the net's doubt becomes half-cover: 1 keeps it all, 0.02 is a hard cut.",
+    )
+    fill_holes: bool = Field(
+        False,
+        description="Takes a hole that no way leads out of for face: a burnt-out spot, and dark glasses alike, so not"
+        " for who wears them.",
     )
     erode_percent: float = Field(0.0, ge=0, le=10, description="Moves the edges inwards.")
     feather_percent: float = Field(0.0, ge=0, le=10, description="Width of a soft edge inside what is kept.")
@@ -88,6 +94,7 @@ class Occlusion(Matte[OcclusionOptions]):
         """The net's certainty as a matte: exactly 0 and 1 beyond the doubtful, with the edge that is asked for."""
         options, unit = self.options, shown.shape[-1] / 100
         mattes: Tensor = ((shown - options.threshold) / options.softness + 0.5).clamp(0, 1)
+        mattes = holes_filled(mattes) if options.fill_holes else mattes
         mattes = eroded(mattes, options.erode_percent * unit)
         if options.feather_percent == 0:
             return mattes

@@ -120,6 +120,18 @@ def test_options_say_how_sure_and_how_soft(
     assert abs(hard - plain) < 0.1 * plain
 
 
+def test_holes_are_filled_when_that_is_asked_for(
+    matte_of: Callable[..., Tensor], batch: Batch, mesh: Landmarks, bright: Path
+) -> None:
+    faces = batch([mesh])
+    faces.crops[0, :, 40:100, 30:90] = 1.0
+    faces.crops[0, :, 60:75, 50:70] = 0.0
+    plain, filled = (matte_of(faces, bright, fill_holes=fill)[0, 0] for fill in (False, True))
+    assert float(plain[64:71, 54:66].max()) < 0.05
+    assert float(filled[64:71, 54:66].min()) > 0.9
+    assert float((filled - plain).abs()[:55].max()) < 1e-6
+
+
 def test_five_points_place_nearly_the_same_square(
     matte_of: Callable[..., Tensor], batch: Batch, mesh: Landmarks, bright: Path
 ) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vfxswap.errors import ShapeError
 from vfxswap.geometry import Points
-from vfxswap.ops.matte import Insets, border_distance, hull_distance, polygon_distance, soft_edge
+from vfxswap.ops.matte import Insets, border_distance, holes_filled, hull_distance, polygon_distance, soft_edge
 
 CPU = torch.device("cpu")
 SIZE = 128
@@ -129,3 +129,22 @@ def test_a_wrong_outline_is_refused(points: Points) -> None:
         hull_distance(points, SIZE, device=CPU)
     with pytest.raises(ShapeError, match="outline"):
         polygon_distance(points, SIZE, device=CPU)
+
+
+def test_a_hole_is_filled_up_to_the_lowest_pass_out_of_it() -> None:
+    mattes = torch.ones(2, 1, 9, 9)
+    mattes[:, :, 3:6, 3:6] = 0.2  # a hole
+    mattes[1, 0, 4, 6:] = 0.7  # a way out of it, to the right border
+    filled = holes_filled(mattes)
+    assert torch.equal(filled[0], torch.ones(1, 9, 9))
+    assert torch.allclose(filled[1, 0, 3:6, 3:6], torch.full((3, 3), 0.7))
+    assert torch.equal(filled[1, 0, 4, 6:], mattes[1, 0, 4, 6:])
+
+
+def test_what_reaches_in_from_the_border_is_no_hole() -> None:
+    mattes = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(1))
+    mattes[..., 4:8, :6] = 0.0
+    filled = holes_filled(mattes)
+    assert torch.equal(filled[..., 4:8, :6], mattes[..., 4:8, :6])
+    assert bool((filled >= mattes).all())
+    assert torch.equal(holes_filled(filled), filled)
