@@ -19,6 +19,8 @@ _TOLD, _ROW_PX, _LINE_PX, _FACE_PX = 8, 92, 48, 80
 _CELL_PX = 84.0
 _MAP_PX = 700
 _BARS = 40
+_LABEL_PX = 44
+"""Width of a cell that has room for its own label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,8 @@ def _map(canvas: Canvas, found: Map, place: _Place, ends: tuple[str, str], said:
         if plate or identity:
             bright = plate > 0 and (plate / most) ** 0.5 > 0.45
             color = PAPER if bright else INK
-            text = f"{plate} / {identity}" if plate else f"/ {identity}"
-            size = 13 if canvas.text_width(text, size_px=13) < width - 6 else 10
+            text = f"{plate}/{identity}" if plate else f"/{identity}"
+            size = next((px for px in (13, 11, 10) if canvas.text_width(text, size_px=px) < width - 4), 9)
             canvas.text(x + width / 2, y + height / 2 + 5, text, size_px=size, color=color, at=0.5)
     _axes(canvas, found, place, ends, said)
 
@@ -142,6 +144,8 @@ def _axes(canvas: Canvas, found: Map, place: _Place, ends: tuple[str, str], said
     total = place.size
     below = place.y + total[1]
     for column in place.columns:
+        if place.cell[0] < _LABEL_PX and column % 2:
+            continue
         x = place.of((column, 0))[0] + place.cell[0] / 2
         canvas.text(x, below + 18, said(column * found.step) if column else "0", size_px=13, color=GREY, at=0.5)
     for row in place.rows:

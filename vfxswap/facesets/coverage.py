@@ -12,7 +12,7 @@ import numpy as np
 from vfxswap.clock import FrameRange
 from vfxswap.errors import UsageError
 from vfxswap.faceset import FaceRecord, Faceset
-from vfxswap.facesets.maps import FEW, Map, Values, mapped_faces, missing_stretches
+from vfxswap.facesets.maps import FEW, Cell, Map, Values, cells_of, mapped_faces, missing_stretches
 from vfxswap.geometry import Landmarks, Points
 
 Kind = Literal["pose", "light", "brightness", "mouth", "eyes", "warmth", "sharpness", "size", "count"]
@@ -233,24 +233,20 @@ def _there(has: int) -> str:
 
 
 def _pose_gaps(ours: Side, theirs: Side, pose: Map) -> Iterator[Gap]:
-    yaw, pitch = theirs.values(_yaw), theirs.values(_pitch)
+    mirror = cells_of(_pairs(theirs, lambda face: -face.yaw, _pitch), POSE_STEP)
     for group in pose.groups():
         faces = [face for cell in group for face in pose.plate[cell]]
         x, y = (np.array([value(ours.records[f]) for f in faces]) for value in (_yaw, _pitch))
-        has = _inside(yaw, pitch, x, y)
-        mirrored = _inside(-yaw, pitch, x, y)
-        where = _looking(x, y)
+        has, mirrored = _held(pose, group), sum(cell in group for cell in mirror)
         advice = "shoot or find footage that looks there"
         if mirrored >= FEW and mirrored > 2 * has and abs(float(np.median(x))) > POSE_STEP:
             advice += f" (mirrored it has {mirrored}: flipped training helps as far as the face is symmetrical)"
-        yield _gap("pose", ours, faces, has, f"look {where}; the identity has {_there(has)} there: {advice}")
+        yield _gap("pose", ours, faces, has, f"look {_looking(x, y)}; the identity has {_there(has)} there: {advice}")
 
 
-def _inside(yaw: Values, pitch: Values, x: Values, y: Values) -> int:
-    """Faces of the identity within the extent of some of the plate's, and half a cell around."""
-    reach = POSE_STEP / 2
-    near = (yaw >= x.min() - reach) & (yaw <= x.max() + reach) & (pitch >= y.min() - reach) & (pitch <= y.max() + reach)
-    return int(near.sum())
+def _held(found: Map, group: Sequence[Cell]) -> int:
+    """Faces of the identity inside some cells."""
+    return sum(found.identity.get(cell, 0) for cell in group)
 
 
 def _looking(yaw: Values, pitch: Values) -> str:
@@ -261,14 +257,14 @@ def _looking(yaw: Values, pitch: Values) -> str:
 
 def _range(values: Values, positive: str, negative: str, *, unit: str, least: float, digits: int = 0) -> str:
     """`20 to 35° to the image's left`; empty for values that are all nearer to nothing than `least`."""
-    low, high = float(values.min()), float(values.max())
+    low, high = (float(value) for value in np.quantile(values, (0.02, 0.98)))
     if max(-low, high) < least:
         return ""
     if low >= 0:
         return f"{_span(low, high, digits)}{unit} {positive}"
     if high <= 0:
         return f"{_span(-high, -low, digits)}{unit} {negative}"
-    return f"from {-low:.{digits}f}{unit} {negative} to {high:.{digits}f}{unit} {positive}"
+    return f"between {-low:.{digits}f}{unit} {negative} and {high:.{digits}f}{unit} {positive}"
 
 
 def _span(low: float, high: float, digits: int) -> str:
@@ -280,7 +276,7 @@ def _light_gaps(ours: Side, light: Map) -> Iterator[Gap]:
     for group in light.groups():
         faces = [face for cell in group for face in light.plate[cell]]
         x, y = (np.array([value(ours.records[f]) for f in faces]) for value in (_right, _top))
-        has = max(light.near[cell] for cell in group)
+        has = _held(light, group)
         stops = partial(_range, unit=" stops more", least=LIGHT_STEP / 2, digits=1)
         words = (stops(x, "from the image's right", "from the image's left"), stops(y, "from above", "from below"))
         lit = " and ".join(part for part in words if part) or "evenly"

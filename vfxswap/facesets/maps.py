@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,10 @@ class Map:
     """Faces of the identity near each cell that the plate or the identity has faces in."""
     identity: dict[Cell, int]
     """Faces of the identity inside each cell."""
+    middle: tuple[float, float] = (0.0, 0.0)
+    """Median of the identity's faces."""
+    spread: tuple[float, float] = (1.0, 1.0)
+    """Their standard deviation, at least a step."""
 
     @property
     def missing(self) -> list[Cell]:
@@ -35,19 +39,34 @@ class Map:
         return sorted(cell for cell in self.plate if self.near[cell] < FEW)
 
     def groups(self) -> Iterator[list[Cell]]:
-        """Missing cells that touch one another, corners included."""
-        left = set(self.missing)
-        while left:
-            group, edge = [], [min(left)]
-            left.discard(edge[0])
-            while edge:
-                cell = edge.pop()
-                group.append(cell)
-                around = [(cell[0] + i, cell[1] + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-                found = [other for other in around if other in left]
-                left.difference_update(found)
-                edge += found
-            yield sorted(group)
+        """Missing cells that touch one another, corners included, and lie on one side of the identity's middle."""
+        sides: dict[int, set[Cell]] = {}
+        for cell in self.missing:
+            sides.setdefault(self._side(cell), set()).add(cell)
+        for _, left in sorted(sides.items()):
+            while left:
+                yield _connected(left)
+
+    def _side(self, cell: Cell) -> int:
+        """Left, above, right or below, as the identity's faces are spread; a rim all around is four gaps, not one."""
+        across, down = ((cell[i] * self.step - self.middle[i]) / self.spread[i] for i in (0, 1))
+        if abs(across) >= abs(down):
+            return 0 if across < 0 else 2
+        return 1 if down < 0 else 3
+
+
+def _connected(left: set[Cell]) -> list[Cell]:
+    """Takes a cell, and all that hang together with it, out of some cells."""
+    group, edge = [], [min(left)]
+    left.discard(edge[0])
+    while edge:
+        cell = edge.pop()
+        group.append(cell)
+        around = [(cell[0] + i, cell[1] + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        found = [other for other in around if other in left]
+        left.difference_update(found)
+        edge += found
+    return sorted(group)
 
 
 def mapped_faces(plate: Values, identity: Values, step: float) -> Map:
@@ -59,19 +78,24 @@ def mapped_faces(plate: Values, identity: Values, step: float) -> Map:
         step: Side of a cell.
     """
     cells: dict[Cell, list[int]] = {}
-    for index, cell in enumerate(_cells(plate, step)):
+    for index, cell in enumerate(cells_of(plate, step)):
         cells.setdefault(cell, []).append(index)
     counts: dict[Cell, int] = {}
-    for cell in _cells(identity, step):
+    for cell in cells_of(identity, step):
         counts[cell] = counts.get(cell, 0) + 1
     near = {}
     for cell in {*cells, *counts}:
         away = np.abs(identity - np.array(cell) * step) if len(identity) else np.zeros((0, 2))
         near[cell] = int((away <= step).all(axis=1).sum())
-    return Map(step, {cell: tuple(faces) for cell, faces in cells.items()}, near, counts)
+    plain = {cell: tuple(faces) for cell, faces in cells.items()}
+    if not len(identity):
+        return Map(step, plain, near, counts)
+    middle, spread = np.median(identity, axis=0), np.maximum(identity.std(axis=0), step)
+    return Map(step, plain, near, counts, (middle[0], middle[1]), (spread[0], spread[1]))
 
 
-def _cells(values: Values, step: float) -> list[Cell]:
+def cells_of(values: Values, step: float) -> list[Cell]:
+    """The cell of each of `(N, 2)` values."""
     return [(int(x), int(y)) for x, y in np.floor(values / step + 0.5)]
 
 
@@ -111,10 +135,3 @@ def _stretch(run: Sequence[tuple[float, int]], ordered: Values, reach: float) ->
     low, high = run[0][0], run[-1][0]
     near = np.searchsorted(ordered, high + reach / 2, "right") - np.searchsorted(ordered, low - reach / 2, "left")
     return Stretch(tuple(sorted(index for _, index in run)), low, high, int(near))
-
-
-def values_of(count: int, value: Callable[[int], float | None]) -> tuple[NDArray[np.int64], Values]:
-    """Places that have a value, and their values."""
-    pairs = [(index, found) for index in range(count) if (found := value(index)) is not None]
-    places = np.array([index for index, _ in pairs], dtype=np.int64)
-    return places, np.array([found for _, found in pairs], dtype=np.float64)

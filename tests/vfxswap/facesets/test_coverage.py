@@ -216,6 +216,18 @@ def test_missing_cells_that_touch_are_one_group() -> None:
     assert groups == [[(0, 0), (1, 1)], [(4, 0)]]
 
 
+def test_a_rim_all_around_is_one_gap_a_side() -> None:
+    ring = [(10.0 * x, 10.0 * y) for x in range(-4, 5) for y in range(-4, 5) if max(abs(x), abs(y)) == 4]
+    groups = list(mapped_faces(np.array(ring), np.array([(0.0, 0.0)] * 9), 10.0).groups())
+    assert len(groups) == 4
+    left, above, right, below = groups
+    assert all(x == -4 for x, _ in left)
+    assert all(x == 4 for x, _ in right)
+    assert all(y == -4 for _, y in above)
+    assert all(y == 4 for _, y in below)
+    assert sum(map(len, groups)) == len(ring)
+
+
 def test_stretches_of_a_scale() -> None:
     plate = np.array([0.0, 0.1, 0.5, 0.55, 0.9])
     found = missing_stretches(plate, np.array([0.05] * 9 + [0.52]), 0.1)
