@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import date
 
 from benchmarks.journeys import full, passing, plumbed
+from benchmarks.lab import priced, recognised
 from benchmarks.looks import blended, colored
 from benchmarks.material import CACHE, HERE, Material, material
 from benchmarks.measure import Table, machine
@@ -33,8 +34,10 @@ BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
     "startup": started,
     "color": colored,
     "blend": blended,
+    "lab": priced,
+    "performers": recognised,
 }
-_NEED_MODELS = {"plumbing", "full", "memory"}
+_NEED_MODELS = {"plumbing", "full", "memory", "performers"}
 
 
 def main() -> int:
