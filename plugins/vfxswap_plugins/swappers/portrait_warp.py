@@ -28,11 +28,7 @@ _MIDDLE = (0.5, 0.8)
 _LOOSE: tuple[Region, ...] = ("left_eye", "right_eye", "lips_inner", "lips_outer")
 _GRAZING = (-0.1, 0.15)
 """Cosines to the camera between which skin of the plate fades in."""
-_SUPPLIED: dict[Region, tuple[float, float]] = {
-    "left_eye": (0.3, 0.7),
-    "right_eye": (0.3, 0.7),
-    "lips_inner": (0.4, 0.8),
-}
+_SUPPLIED = (0.4, 0.8)
 _AS_WIDE = (0.65, 0.85)
 """Ratios of the gaps (and of the mouth's widths) of still and plate between which the still begins to serve."""
 _BORDER = 0.1
@@ -174,7 +170,7 @@ def _supplied(plate: Landmarks, still: Landmarks, region: Region) -> float:
     """
     (gap, width), (wanted_gap, wanted_width) = _opening(still, region), _opening(plate, region)
     tiny = 0.01
-    like = _similar(gap + tiny, wanted_gap + tiny, _SUPPLIED[region])
+    like = _similar(gap + tiny, wanted_gap + tiny, _SUPPLIED)
     return like * _similar(width, wanted_width, _AS_WIDE) if region == "lips_inner" else like
 
 
