@@ -23,6 +23,7 @@ from benchmarks.memory import remembered
 from benchmarks.paste import pasted
 from benchmarks.sequences import sequenced
 from benchmarks.startup import started
+from benchmarks.training import learnt
 
 BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
     "pass": passing,
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
     "blend": blended,
     "lab": priced,
     "performers": recognised,
+    "training": learnt,
 }
 _NEED_MODELS = {"plumbing", "full", "memory", "performers"}
 
