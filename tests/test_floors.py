@@ -32,6 +32,7 @@ FLOORS: dict[int, set[str]] = {
         "media",
         "modelfile",
         "models",
+        "options",
         "report",
         "stage",
         "trackfile",
