@@ -28,6 +28,7 @@ MODULES = (
         f"vfxswap.{name}"
         for name in (
             *("errors", "clock", "color", "geometry", "frame", "media", "stage", "models", "identity", "hookspecs"),
+            *("alignment", "brief", "faceset", "files", "modelfile", "options", "trained", "weights"),
             *("trackfile", "report", "host", "testing"),
         )
     ),

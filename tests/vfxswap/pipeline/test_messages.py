@@ -26,8 +26,8 @@ CONSENT = "job.toml: identities.hero: consent of Anna Muster"
     [
         (
             "strenght = 0.5",
-            "strenght: unknown key (found 0.5); allowed: curve, gain, limits, lock, lock_frames, mode, passes, start,"
-            " strength, taps, use; did you mean 'strength'?",
+            "strenght: unknown key (found 0.5); allowed: curve, gain, limits, lock, lock_frames, mode, openings,"
+            " passes, start, strength, taps, use; did you mean 'strength'?",
         ),
         ('strength = "0.5"', "strength: must be a number, not text (found '0.5'); allowed: 0..1"),
         ("strength = true", "strength: must be a number, not true or false (found True); allowed: 0..1"),

@@ -75,7 +75,7 @@ def test_one_frame_may_be_a_number(loaded: Loaded) -> None:
         (
             "stages.grade.strenght=3",
             "stages[4] (grade): strenght: unknown key (found 3); allowed: curve, gain, limits, lock, lock_frames, mode,"
-            " passes, start, strength, taps, use; did you mean 'strength'?",
+            " openings, passes, start, strength, taps, use; did you mean 'strength'?",
         ),
         ("shot.frames=500", "shot: frames: the plate has no frames 500 (found '500'); allowed: frames of 1-100"),
     ],
