@@ -17,6 +17,12 @@ import pytest
 
 pytestmark = pytest.mark.slow
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "vfxswap", "plugins", "pipelines", "tests", "docs", "examples")
+BUNDLED = {
+    "vfxswap/training/base.safetensors",
+    "vfxswap_plugins/mattes/occlusion.safetensors",
+    "plugins/vfxswap_plugins/mattes/occlusion.safetensors",
+}
+"""The weights that come along; everything else is got, or made, by who needs it."""
 
 
 def checked(command: Sequence[str | Path], *, folder: Path, **environ: str) -> str:
@@ -107,7 +113,15 @@ def test_the_sdist_has_no_leftovers(built: Path) -> None:
     with tarfile.open(archive) as tar:
         inside = {"/".join(name.split("/")[1:]) for name in tar.getnames()}
     assert {"pyproject.toml", "LICENSE", "vfxswap/stage.py", "plugins/vfxswap_plugins/models.toml"} <= inside
-    assert not [name for name in inside if name.endswith((".pyc", ".onnx", ".mp4", ".mov", ".safetensors"))]
+    heavy = [name for name in inside if name.endswith((".pyc", ".onnx", ".mp4", ".mov", ".safetensors"))]
+    assert set(heavy) <= BUNDLED
+
+
+def test_the_weights_that_come_along_are_small(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    found = {item.filename: item.file_size for item in archive.infolist() if item.filename.endswith(".safetensors")}
+    assert set(found) <= BUNDLED
+    assert all(size < 15e6 for size in found.values())
 
 
 def test_the_installed_package_lists_its_plugins(site: Path, tmp_path: Path) -> None:
