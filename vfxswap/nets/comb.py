@@ -29,6 +29,8 @@ ARCHITECTURE = "comb-1"
 """Changes when weights of old no longer fit."""
 _SHARED = "everybody"
 """The trunk of those who share one."""
+_NAMED = 12
+"""Of a model's people at most so many are named in a message."""
 
 
 class Decoded(NamedTuple):
@@ -313,7 +315,10 @@ class Comb(nn.Module):
             UsageError: There is none of that name.
         """
         if identity not in self._spec.identities:
-            raise UsageError(f"the model has no identity {identity!r}; it has {', '.join(self._spec.identities)}")
+            names = ", ".join(self._spec.identities[:_NAMED])
+            more = len(self._spec.identities) - _NAMED
+            also = f" and {more} more" if more > 0 else ""
+            raise UsageError(f"the model has no identity {identity!r}; it has {names}{also}")
         return self._spec.identities.index(identity)
 
     def _trunk(self, index: int) -> nn.Module:
