@@ -23,7 +23,7 @@ from vfxswap.chunks import Batches, spans_to_compute
 from vfxswap.crops import View
 from vfxswap.drivers import Shot, Step, driver_for
 from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
-from vfxswap.errors import FrameFailed, PluginError, VfxswapError
+from vfxswap.errors import FrameFailed, PluginError, TruncatedPlate, VfxswapError
 from vfxswap.frame import Frame
 from vfxswap.geometry import Landmarks
 from vfxswap.host import Host
@@ -49,6 +49,8 @@ class Workshop:
     ahead: int
     """Batches in work at once, for each segment of the line."""
     meter: Meter = field(default_factory=Meter)
+    remarks: list[str] = field(default_factory=list)
+    """What the report shall say of the run, besides its frames."""
 
     @property
     def view(self) -> View:
@@ -87,7 +89,7 @@ class _Assembly:
             label = planned.name if names[planned.name] == 1 else f"{planned.name} (stage {planned.index})"
             with _answering_for(label, planned.owner):
                 station = Station(label, planned.owner, self._step(planned))
-                self._survey(station.step, stations)
+                self._survey(station, stations)
             stations.append(station)
         return stations
 
@@ -170,11 +172,24 @@ class _Assembly:
 
         return self._shop.pool.submit(task).result()
 
-    def _survey(self, step: Step, before: Sequence[Station]) -> None:
+    def _survey(self, station: Station, before: Sequence[Station]) -> None:
+        step = station.step
         numbers = sorted(set(step.survey_frames()) - set(self._plan.plate.holes))
-        if numbers:
-            frames = list(rendered(self._shop, before, numbers))
-            self._in_pool(lambda: step.survey(frames))
+        if not numbers:
+            return
+        frames: list[Frame] = []
+        try:
+            for frame in rendered(self._shop, before, numbers):
+                frames.append(frame)  # noqa: PERF402 - those before a break are kept
+        except TruncatedPlate as broken:
+            if not frames:
+                raise
+            # All chunks of this plate see the same break, and so decide alike.
+            self._shop.remarks.append(
+                f"{broken}; what stage {station.label!r} decides once a shot, it decided by {len(frames)} of"
+                f" {len(numbers)} frames"
+            )
+        self._in_pool(lambda: step.survey(frames))
 
 
 def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[int]) -> Iterator[Frame]:

@@ -123,6 +123,8 @@ def render(
                 _Render(shop, report, progress, numbers).go()
             finally:
                 report.stage_seconds = dict(shop.meter.seconds)
+                if shop.remarks:
+                    report.run["remarks"] = [*report.run.get("remarks", []), *shop.remarks]
     except KeyboardInterrupt:
         report.error = "cancelled"
         left = (

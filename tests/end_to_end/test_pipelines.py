@@ -141,7 +141,7 @@ def test_the_report_is_complete(place: Any, host: Host) -> None:
     head, *frames, tail = lines
     assert (head["type"], head["frames"], head["production"], head["plate"]) == ("run", "2-8x2", "lab", "plate.mkv")
     assert [stage["use"] for stage in head["stages"]] == [
-        *("tracks", "points5", "portrait", "hull", "mkl", "flow-deflicker", "pyramid")
+        *("tracks", "points5", "portrait", "hull", "mkl", "flow-deflicker", "pyramid", "grain")
     ]
     assert head["stages"][1]["options"]["crop_size"] == 160
     assert head["identities"]["hero"]["consent"]["productions"] == ["lab"]
@@ -191,14 +191,13 @@ def test_a_variable_rate_keeps_its_times(
 def test_a_turned_plate_is_swapped_upright(
     place: Any, host: Host, encode: Encode, decoded: Decode, draw: Callable[..., Movie], rotation: int
 ) -> None:
-    """Tracks are of the upright picture; stored, it lies on its side."""
+    """Tracks are of the upright picture; stored, it lies on its side. New grain has no upright, and is left out."""
+    plain = ("stages.pyramid.use=alpha", "stages.grain.amount=0")
     upright = draw([0])
     turned = [[np.rot90(plane, rotation // 90) for plane in planes] for planes in upright]
     plate = encode(place.shot / "turned.mkv", turned, rotation=rotation)
-    (straight,) = run(host, place.pipelines / "demo.toml", "stages.pyramid.use=alpha").outputs
-    (out,) = run(
-        host, place.pipelines / "demo.toml", "stages.pyramid.use=alpha", plate=plate, out=place.shot / "turned_out.mkv"
-    ).outputs
+    (straight,) = run(host, place.pipelines / "demo.toml", *plain).outputs
+    (out,) = run(host, place.pipelines / "demo.toml", *plain, plate=plate, out=place.shot / "turned_out.mkv").outputs
     assert headed(host, out).rotation == rotation
     for a, b, c in zip(decoded(straight), decoded(out), upright, strict=True):
         back = np.rot90(b[0], -rotation // 90).astype(int)
