@@ -53,7 +53,7 @@ def test_nothing_happens_where_all_is_off() -> None:
         ({"degrade": 1.0}, False),
     ],
 )
-def test_each_kind_changes_pictures_and_says_whether_targets_follow(options: dict[str, float], alike: bool) -> None:
+def test_each_kind_changes_pictures_and_says_whether_targets_follow(options: dict[str, Any], alike: bool) -> None:
     batch, plain = made(**options), made()
     assert not torch.allclose(batch.inputs, plain.inputs, atol=0.01)
     assert torch.allclose(batch.targets, plain.targets) != alike
