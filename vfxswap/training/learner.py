@@ -13,6 +13,7 @@ from vfxswap.errors import OutOfMemory, VfxswapError
 from vfxswap.nets.comb import Comb, Decoded
 from vfxswap.training.adversary import Adversary
 from vfxswap.training.augment import Batch
+from vfxswap.training.chance import drawn_from
 from vfxswap.training.lanes import Lanes
 from vfxswap.training.losses import consistency_loss, picture_losses
 from vfxswap.training.memory import recalled, remembered, under
@@ -40,7 +41,8 @@ class Learner:
         self.settings, self.lanes, self.primed = settings, lanes, primed
         self.adversary: Adversary | None = None
         if settings.adversarial.power:
-            self.adversary = Adversary(settings.adversarial, people=len(settings.people), lanes=lanes)
+            with drawn_from(settings.train.seed):
+                self.adversary = Adversary(settings.adversarial, people=len(settings.people), lanes=lanes)
         self._take(comb, copy.deepcopy(comb))
 
     def _take(self, comb: Comb, average: Comb) -> None:
@@ -78,12 +80,11 @@ class Learner:
 
     def _replace(self, change: Callable[[Comb], Comb]) -> None:
         known = {name: self.optimizer.state.get(weight, {}) for name, weight in self.comb.named_parameters()}
-        state = torch.random.get_rng_state()
-        torch.manual_seed(self.settings.train.seed)  # new weights are drawn alike on all devices, resumed or not
-        comb = change(self.comb)
-        torch.manual_seed(self.settings.train.seed)
-        average = change(self.average)
-        torch.random.set_rng_state(state)
+        # New weights are drawn alike for both, on all devices, resumed or not.
+        with drawn_from(self.settings.train.seed):
+            comb = change(self.comb)
+        with drawn_from(self.settings.train.seed):
+            average = change(self.average)
         self._take(comb, average)
         for name, weight in self.comb.named_parameters():
             if known.get(name):

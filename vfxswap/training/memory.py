@@ -30,7 +30,13 @@ def recalled(prefix: str, net: nn.Module, optimizer: torch.optim.Optimizer, tens
         # `x.weight` ends other weights' names too; a key of Adam's has no dot.
         state = {key: value for key, value in state.items() if "." not in key}
         if state:
-            optimizer.state[weight] = {
-                key: value.clone() if key == "step" else value.to(weight.device, copy=True)
-                for key, value in state.items()
-            }
+            optimizer.state[weight] = {key: _laid_out(value, weight, key) for key, value in state.items()}
+
+
+def _laid_out(value: Tensor, weight: nn.Parameter, key: str) -> Tensor:
+    """A copy with the weight's own order in memory, which fused optimisers take for granted."""
+    if key == "step":
+        return value.clone()
+    copy = torch.empty_like(weight, memory_format=torch.preserve_format, requires_grad=False)
+    copy.copy_(value)
+    return copy

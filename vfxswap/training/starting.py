@@ -13,6 +13,7 @@ from torch import Tensor
 from vfxswap.errors import UsageError
 from vfxswap.nets.comb import Comb, CombSpec
 from vfxswap.trained import load_trained
+from vfxswap.training.chance import drawn_from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,14 +42,8 @@ def started(spec: CombSpec, init: Path | None, faces: Sequence[Tensor], *, seed:
     Raises:
         UsageError: The file does not fit; says what differs.
     """
-    state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
-    try:
-        if init is None:
-            return Start(Comb(spec), primed=False)
-        return _from_file(spec, init, faces)
-    finally:
-        torch.random.set_rng_state(state)
+    with drawn_from(seed):
+        return Start(Comb(spec), primed=False) if init is None else _from_file(spec, init, faces)
 
 
 def _from_file(spec: CombSpec, init: Path, faces: Sequence[Tensor]) -> Start:
