@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from vfxswap.faceset import Faceset
 from vfxswap.geometry import Landmarks
+from vfxswap.training import strangers as odd
 from vfxswap.training.drawing import YAW_BINS, shuffled, turns, yaw_bins
 from vfxswap.training.faces import PLANES, Roll, eyes_and_mouth, hull_matte, read_face, some
-from vfxswap.training.settings import load
+from vfxswap.training.settings import Sources, load
 from vfxswap.training.strangers import strangers
 
 Project = Callable[..., Path]
@@ -124,13 +127,40 @@ def test_eyes_and_mouth_lie_at_their_landmarks(faceset: Callable[..., Faceset], 
     assert float(eyes_and_mouth(five, 32).max()) > 0.8
 
 
-def test_somebody_elses_faces_are_noticed(faceset: Callable[..., Faceset], project: Project, tmp_path: Path) -> None:
-    settings = load(project(tmp_path))
-    assert all("wrong folder" in message for message in strangers(settings.sources))
+def looking_like(monkeypatch: pytest.MonkeyPatch, looks: dict[str, list[int]]) -> dict[str, Sources]:
+    """People whose facesets' faces are, by their folders' names, like these directions."""
+    dice = np.random.default_rng(1)
+    axes = np.eye(63, dtype=np.float32)
+
+    def seen(faceset: Faceset) -> NDArray[np.float32]:
+        return np.stack([axes[axis] + 0.1 * dice.normal(size=63) for axis in looks[str(faceset)]]).astype(np.float32)
+
+    monkeypatch.setattr(odd, "_seen", seen)
+    found: dict[str, list[str]] = {}
+    for name in looks:
+        found.setdefault(name.partition("/")[0], []).append(name)
+    return {person: Sources(tuple(_Named(name) for name in sets)) for person, sets in found.items()}  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("people", [2, 9])
-def test_a_bases_many_people_are_not_compared(project: Project, tmp_path: Path, people: int) -> None:
-    sources = load(project(tmp_path)).sources
-    many = {f"{name}{k}": own for name, own in sources.items() for k in range(people)}
-    assert (list(strangers(many)) == []) or people == 2
+class _Named(str):
+    """A faceset that is only a folder's name."""
+
+    __slots__ = ()
+
+    @property
+    def folder(self) -> str:
+        return str(self)
+
+
+def test_somebody_elses_faces_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = {"ada/day": [0] * 30, "ada/night": [0] * 30, "ben/day": [1] * 30}
+    assert list(strangers(looking_like(monkeypatch, right))) == []
+    (message,) = strangers(looking_like(monkeypatch, {**right, "ada/night": [0] * 15 + [1] * 15}))
+    assert message.startswith("50% of the faces of ada/night (identity 'ada') are more like 'ben'")
+    # A few that look like another prove nothing.
+    assert list(strangers(looking_like(monkeypatch, {**right, "ada/night": [0] * 25 + [1] * 5}))) == []
+
+
+def test_a_bases_many_people_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {f"p{k}/faces": [0] * 15 + [1] * 15 for k in range(9)}
+    assert list(strangers(looking_like(monkeypatch, many))) == []
