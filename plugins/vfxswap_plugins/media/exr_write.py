@@ -21,7 +21,7 @@ ExrCompression = Literal[
     "none", "rle", "zips", "zip", "piz", "htj2k256", "htj2k32", "pxr24", "b44", "b44a", "dwaa", "dwab"
 ]
 """What a delivery may be compressed by."""
-LOSSLESS = frozenset({"none", "rle", "zips", "zip", "piz", "htj2k256", "htj2k32", "lj2k", "zstd"})
+LOSSLESS = frozenset({"none", "rle", "zips", "zip", "piz", "htj2k256", "htj2k32", "zstd"})
 """Compressions that keep every bit of every type of sample."""
 INSTEAD: ExrCompression = "zips"
 """Stands in for a lossy compression; a line a block, which Nuke reads fastest."""
