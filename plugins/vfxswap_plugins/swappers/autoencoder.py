@@ -18,10 +18,11 @@ from vfxswap.frame import FaceBatch
 from vfxswap.identity import Consent, Identity
 from vfxswap.modelfile import ModelFile
 from vfxswap.nets.comb import Comb, Decoder, lower
-from vfxswap.stage import Setting, Swapped, Swapper, SwapperOptions
+from vfxswap.stage import Setting, Swapped, Swapper
 from vfxswap.trained import TrainedCard, load_trained, read_card
 from vfxswap.weights import NO_MORPH, agree, choose_weights, morphs, readable, same_person, verified_sha256
-from vfxswap_plugins._crops import blurred, border_fade, demand_size, eroded, in_unit, sharpened
+from vfxswap_plugins._crops import demand_size, in_unit, sharpened
+from vfxswap_plugins.swappers.masked import MaskedSwapperOptions, edged
 
 Precision = Literal["fp32", "bf16", "fp16"]
 NetT = TypeVar("NetT", bound=nn.Module)
@@ -35,7 +36,7 @@ _SPACES = {"srgb": "sRGB - Texture"}
 """What cards call the face space in the words of movies."""
 
 
-class AutoencoderOptions(SwapperOptions):
+class AutoencoderOptions(MaskedSwapperOptions):
     """Settings of `autoencoder`."""
 
     weights: str | None = Field(
@@ -53,18 +54,6 @@ class AutoencoderOptions(SwapperOptions):
     )
     plate: str | None = Field(
         None, description='Who of those in the trained file is in the plate; for mask = "target" or "product".'
-    )
-    mask_erode_percent: float = Field(
-        0.0, ge=0, le=20, description="Moves the matte's edge inwards, in percent of the crop's side."
-    )
-    mask_blur_percent: float = Field(
-        0.0, ge=0, le=20, description="Gaussian blur of the matte (its sigma), in percent of the crop's side."
-    )
-    border_percent: float = Field(
-        3.0, ge=0, le=25, description="The matte fades out over this margin of the crop, in percent of its side."
-    )
-    presharpen: float = Field(
-        0.0, ge=0, le=10, description="Unsharp mask on what the model sees (a Gaussian of 1 pixel): its amount."
     )
     precision: Precision = Field(
         "fp32", description="What the model computes with: bf16 is faster and a little coarser, fp16 is for CUDA alone."
@@ -167,12 +156,9 @@ class Autoencoder(Swapper[AutoencoderOptions]):
         return face[:count].float().clamp(0, 1).contiguous(), mask[:count].float().contiguous()
 
     def _matte(self, masks: Tensor) -> Tensor:
-        options, (low, high), size = self.options, _LEVELS, int(masks.shape[-1])
+        options, (low, high) = self.options, _LEVELS
         clean = torch.ones_like(masks) if options.mask == "none" else ((masks - low) / (high - low)).clamp(0, 1)
-        shrunk = eroded(clean, options.mask_erode_percent / 100 * size)
-        soft = blurred(shrunk, options.mask_blur_percent / 100 * size).clamp(0, 1)
-        margin = options.border_percent / 100 * size
-        return (soft * border_fade(size, inset_px=0, feather_px=margin, device=soft.device)).contiguous()
+        return edged(clean, options)
 
 
 def _prepared(net: NetT, precision: Precision) -> NetT:

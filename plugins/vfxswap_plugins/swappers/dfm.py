@@ -16,14 +16,11 @@ from vfxswap.errors import UsageError
 from vfxswap.frame import FaceBatch
 from vfxswap.identity import Identity
 from vfxswap.modelfile import ModelFile, sidecar_path
-from vfxswap.stage import Setting, Swapped, Swapper, SwapperOptions
+from vfxswap.stage import Setting, Swapped, Swapper
 from vfxswap_plugins._crops import (
     On,
-    blurred,
-    border_fade,
     chosen_device,
     demand_size,
-    eroded,
     from_bgr_last,
     in_unit,
     one_by_one,
@@ -32,6 +29,7 @@ from vfxswap_plugins._crops import (
 )
 from vfxswap_plugins._onnx import Network
 from vfxswap_plugins.swappers.dfm_file import Dfm, chosen_dfm, read_dfm
+from vfxswap_plugins.swappers.masked import MaskedSwapperOptions, edged
 
 _NOISE = 1 / 255
 """A mask below this is a sigmoid that never reaches 0."""
@@ -40,7 +38,7 @@ Gamma = Annotated[float, Field(gt=0, le=8)]
 Gammas = tuple[Gamma, Gamma, Gamma]
 
 
-class DfmOptions(SwapperOptions):
+class DfmOptions(MaskedSwapperOptions):
     """Settings of `dfm`."""
 
     weights: str | None = Field(None, description="Which .dfm of the identity's folder, where it holds several.")
@@ -61,18 +59,6 @@ class DfmOptions(SwapperOptions):
         "product",
         description="The matte, of the masks that the model gives of the face that is there (target) and of the new one"
         " (source): product, smaller, larger, one of them, or none: the whole crop.",
-    )
-    mask_erode_percent: float = Field(
-        0.0, ge=0, le=20, description="Moves the matte's edge inwards, in percent of the crop's side."
-    )
-    mask_blur_percent: float = Field(
-        0.0, ge=0, le=20, description="Gaussian blur of the matte (its sigma), in percent of the crop's side."
-    )
-    border_percent: float = Field(
-        3.0, ge=0, le=25, description="The matte fades out over this margin of the crop, in percent of its side."
-    )
-    presharpen: float = Field(
-        0.0, ge=0, le=10, description="Unsharp mask on what the model sees (a Gaussian of 1 pixel): its amount."
     )
     gamma_before: Gammas = Field(
         (1.0, 1.0, 1.0), description="Gamma of red, green and blue of what the model sees; above 1 is brighter."
@@ -155,11 +141,7 @@ class DfmSwapper(Swapper[DfmOptions]):
             "none": lambda: torch.ones_like(target),
         }[options.mask]()
         clean = torch.where(joined < _NOISE, 0.0, joined)
-        size = int(clean.shape[-1])
-        shrunk = eroded(clean, options.mask_erode_percent / 100 * size)
-        soft = blurred(shrunk, options.mask_blur_percent / 100 * size).clamp(0, 1)
-        margin = options.border_percent / 100 * size
-        return (soft * border_fade(size, inset_px=0, feather_px=margin, device=soft.device)).contiguous()
+        return edged(clean, options)
 
 
 def _crop(dfm: Dfm, options: DfmOptions) -> CropSpec:
