@@ -253,7 +253,7 @@ def test_good_stages_pass(pytester: pytest.Pytester) -> None:
 def test_each_way_to_be_bad_is_found(pytester: pytest.Pytester) -> None:
     bad = bad_stages()
     result = run(pytester, "\n".join([HEAD, MIXIN, *bad.values()]), only=bad)
-    assert failures(result) == set(bad)
+    assert failures(result) == set(bad), result.outlines[-40:]
 
 
 def test_bad_options_and_windows_are_found(pytester: pytest.Pytester) -> None:
