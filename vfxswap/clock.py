@@ -20,6 +20,8 @@ from vfxswap.errors import UsageError
 _MOST_FRAMES = 10_000_000
 """Four days at 24 frames a second; more is a slip of the finger, and would fill the memory."""
 _PART = re.compile(r"^\s*(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?\s*$")
+_CODE = r"\d{2}:\d{2}:\d{2}[:;]\d{2,3}"
+_CODE_PART = re.compile(rf"^\s*({_CODE})(?:-({_CODE})(?:x(\d+))?)?\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,19 @@ def exact_rate(rate: float | Fraction) -> Fraction:
     return Fraction(rate).limit_denominator(1001)
 
 
+def parse_rate(text: str) -> Fraction:
+    """Reads `24`, `23.976` or `24000/1001`; decimals become exact, see `exact_rate`.
+
+    Raises:
+        UsageError: It is none of these, or not positive.
+    """
+    over, slash, under = text.partition("/")
+    try:
+        return exact_rate(Fraction(int(over), int(under)) if slash else float(text))
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"{text!r} is not a frame rate; write 24, 23.976 or 24000/1001") from None
+
+
 _TIMECODE = re.compile(r"^(\d{2}):(\d{2}):(\d{2})([:;])(\d{2,3})$")
 
 
@@ -167,6 +182,13 @@ class Timecode:
     def __add__(self, frames: int) -> Timecode:
         return Timecode((self.frames + frames) % self._day, self.base, self.drop)
 
+    def __sub__(self, other: Timecode) -> int:
+        """Frames from `other` to this one by the nearer way around midnight; both of one base and counting."""
+        if (self.base, self.drop) != (other.base, other.drop):
+            raise UsageError(f"{self} and {other} do not count alike")
+        half = self._day // 2
+        return (self.frames - other.frames + half) % self._day - half
+
     @property
     def _day(self) -> int:
         day = 24 * 3600 * self.base
@@ -184,3 +206,63 @@ class Timecode:
         seconds, frame = divmod(count, self.base)
         sign = ";" if self.drop else ":"
         return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{sign}{frame:02d}"
+
+
+def says_timecode(text: str) -> bool:
+    """Whether frames are named by timecode in a text, at least in part."""
+    return ":" in text
+
+
+def check_frames(text: str) -> None:
+    """Whether a text may say which frames; those of a timecode are known only with the plate.
+
+    Raises:
+        UsageError: It can be no range of frames, nor one of timecode.
+    """
+    numbers = [part for part in text.split(",") if not says_timecode(part)]
+    if numbers:
+        FrameRange.parse(",".join(numbers))
+    for part in text.split(","):
+        if says_timecode(part) and _CODE_PART.match(part) is None:
+            raise UsageError(
+                f"cannot read {part.strip()!r} in frame range {text!r}; write 01:00:00:00, 01:00:00:00-01:00:04:00 or"
+                " 01:00:00:00-01:00:04:00x2, with ; before the frames for drop-frame"
+            )
+
+
+def frames_of(text: str, *, first: int, start: str | None, rate: Fraction) -> FrameRange:
+    """The frames that a text names by number or by timecode, both ends included.
+
+    Args:
+        text: As `1001-1100x2`, `01:00:00:00-01:00:04:00`, or a comma list of either.
+        first: Number of the plate's first frame.
+        start: Timecode of that frame; None if the plate says none.
+        rate: Frames a second.
+
+    Raises:
+        UsageError: It cannot be read, names timecode where the plate has none or counts it in another way, or runs
+            backwards.
+    """
+    check_frames(text)
+    if not says_timecode(text):
+        return FrameRange.parse(text)
+    if start is None:
+        raise UsageError(f"frames {text!r} are named by timecode, and the plate says none; write frame numbers")
+    zero = Timecode.parse(start, rate)
+    parts = [_as_numbers(part, first, zero, rate) for part in text.split(",")]
+    return FrameRange.parse(",".join(parts))
+
+
+def _as_numbers(part: str, first: int, zero: Timecode, rate: Fraction) -> str:
+    match = _CODE_PART.match(part)
+    if match is None:
+        return part
+    ends = [Timecode.parse(code, rate) for code in match.groups()[:2] if code is not None]
+    for code in ends:
+        if code.drop != zero.drop:
+            counts = "drop-frame (;)" if zero.drop else "without dropping (:)"
+            raise UsageError(f"timecode {code} does not count as the plate does, which begins at {zero}: {counts}")
+    numbers = [first + (code - zero) for code in ends]
+    if numbers != sorted(numbers):
+        raise UsageError(f"frame range {part.strip()!r} must run forwards")
+    return "-".join(map(str, numbers)) + (f"x{match[3]}" if match[3] else "")

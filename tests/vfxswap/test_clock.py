@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vfxswap.clock import FrameRange, Timecode, exact_rate
+from vfxswap.clock import FrameRange, Timecode, check_frames, exact_rate, frames_of, parse_rate
 from vfxswap.errors import ExitCode, UsageError
 
 NTSC = Fraction(30000, 1001)
@@ -174,3 +174,118 @@ def test_timecode_goes_round_at_midnight() -> None:
 def test_what_is_no_timecode_is_refused(text: str, rate: Fraction, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Timecode.parse(text, rate)
+
+
+RATES = st.sampled_from(
+    [Fraction(24000, 1001), Fraction(24), Fraction(25), NTSC, Fraction(30), Fraction(50), Fraction(60000, 1001)]
+)
+
+
+@st.composite
+def timecodes(draw: st.DrawFn) -> tuple[Timecode, Fraction]:
+    """Any timecode of any rate, drop-frame where that exists."""
+    rate = draw(RATES)
+    base = round(rate)
+    drop = rate.denominator == 1001 and base % 30 == 0 and draw(st.booleans())
+    day = 24 * 3600 * base - (base // 15 * 1296 if drop else 0)
+    return Timecode(draw(st.integers(0, day - 1)), base, drop), rate
+
+
+@given(timecodes())
+def test_every_timecode_is_read_as_it_is_written(case: tuple[Timecode, Fraction]) -> None:
+    code, rate = case
+    assert Timecode.parse(str(code), rate) == code
+
+
+@given(timecodes(), st.integers(-200_000, 200_000), st.integers(-200_000, 200_000))
+def test_frames_added_to_a_timecode_add_up(case: tuple[Timecode, Fraction], one: int, two: int) -> None:
+    code, _ = case
+    assert code + one + two == code + (one + two)
+    assert (code + one) - code == one
+    assert code + one + -one == code
+
+
+@given(timecodes())
+def test_drop_frame_keeps_to_the_clock(case: tuple[Timecode, Fraction]) -> None:
+    """SMPTE ST 12-1: a drop-frame label is never further from real time than the frames that a minute drops."""
+    code, rate = case
+    if code.drop:
+        hours, minutes, seconds, frame = (int(part) for part in str(code).replace(";", ":").split(":"))
+        shown = 3600 * hours + 60 * minutes + seconds + Fraction(frame, code.base)
+        real = code.frames / rate
+        assert abs(shown - real) < Fraction(code.base // 15 + 1, code.base) + Fraction(87, 1000)  # of a day: 86.4 ms
+
+
+@pytest.mark.parametrize(("rate", "hour", "day"), [(NTSC, 107_892, 2_589_408), (NTSC * 2, 215_784, 5_178_816)])
+def test_drop_frame_has_the_counts_of_the_standard(rate: Fraction, hour: int, day: int) -> None:
+    assert Timecode.parse("01:00:00;00", rate).frames == hour
+    last = Timecode.parse(f"23:59:59;{round(rate) - 1}", rate)
+    assert last.frames == day - 1
+    assert str(last + 1) == "00:00:00;00"
+
+
+def test_timecodes_that_count_in_two_ways_have_no_distance() -> None:
+    with pytest.raises(UsageError, match="do not count alike"):
+        Timecode.parse("01:00:00;00", NTSC) - Timecode.parse("01:00:00:00", NTSC)
+
+
+def test_a_distance_takes_the_nearer_way_around_midnight() -> None:
+    late, early = (Timecode.parse(text, Fraction(24)) for text in ("23:59:59:00", "00:00:01:00"))
+    assert early - late == 48
+    assert late - early == -48
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("24", Fraction(24)), ("23.976", Fraction(24000, 1001)), ("30000/1001", NTSC), ("12.5", Fraction(25, 2))],
+)
+def test_a_rate_is_read(text: str, rate: Fraction) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "film", "24/0", "24fps", "24000/1001/2"])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"write 24, 23\.976 or 24000/1001"):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-24", "nan", "inf", "-24/1"])
+def test_a_rate_that_is_read_is_positive(text: str) -> None:
+    with pytest.raises(UsageError, match="must be positive"):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "rate", "frames"),
+    [
+        ("01:00:00:00-01:00:04:00", "01:00:00:00", Fraction(24), "1001-1097"),
+        ("01:00:00:10", "01:00:00:00", Fraction(24), "1011"),
+        ("01:00:00:10,1005-1007", "01:00:00:00", Fraction(24), "1005-1007,1011"),
+        ("01:00:00:00-01:00:00:08x4", "01:00:00:00", Fraction(24), "1001-1009x4"),
+        ("00:00:59;29-00:01:00;02", "00:00:59;28", NTSC, "1002-1003"),
+        ("00:00:00:01", "23:59:59:24", Fraction(25), "1003"),
+        ("1001-1004", None, Fraction(24), "1001-1004"),
+    ],
+)
+def test_frames_are_named_by_timecode(text: str, start: str | None, rate: Fraction, frames: str) -> None:
+    assert frames_of(text, first=1001, start=start, rate=rate) == FrameRange.parse(frames)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "message"),
+    [
+        ("01:00:00:00", None, "the plate says none; write frame numbers"),
+        ("01:00:00;00", "01:00:00:00", "does not count as the plate does, .* without dropping"),
+        ("01:00:04:00-01:00:00:00", "01:00:00:00", "must run forwards"),
+        ("01:00:00:30", "01:00:00:00", "does not exist at 30"),
+    ],
+)
+def test_timecode_that_does_not_fit_the_plate_is_refused(text: str, start: str | None, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        frames_of(text, first=1001, start=start, rate=NTSC)
+
+
+@pytest.mark.parametrize("text", ["1:00:00:00", "01:00:00:00-", "01:00:00:00-1040", "01:00:00:00+24", "01:00:00"])
+def test_what_is_no_range_of_timecode_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="write 01:00:00:00, 01:00:00:00-01:00:04:00"):
+        check_frames(text)
