@@ -112,3 +112,12 @@ class FramePattern:
 def is_pattern(path: Path) -> bool:
     """Whether a name has a place for the frame number."""
     return _NUMBER.search(path.name) is not None
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Bytes and time of modification in nanoseconds, by which a file is known again; (-1, -1) if it is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return (-1, -1)
+    return stat.st_size, stat.st_mtime_ns

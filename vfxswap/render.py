@@ -27,7 +27,15 @@ from vfxswap.media import Reader, Writer
 from vfxswap.models import ModelStore
 from vfxswap.pipeline import Pipeline, load
 from vfxswap.record import described
-from vfxswap.report import FrameRecord, Progress, Report, finished_run, report_path
+from vfxswap.report import (
+    FrameRecord,
+    Progress,
+    Report,
+    finished_frames,
+    past_run,
+    report_path,
+    reports_of,
+)
 from vfxswap.stage import Span
 from vfxswap.workers import cores, worker_pool
 
@@ -101,7 +109,11 @@ def render(
 ) -> Report:
     """Runs a pipeline that is loaded already; see `run`."""
     files = FramePattern(plan.delivery_path)
-    done = frozenset() if overwrite or not files.is_numbered else plan.writer.done(plan.delivery_path, plan.key)
+    whole, done = (frozenset[int](),) * 2 if overwrite or not files.is_numbered else _done(plan)
+    if whole.issuperset(plan.frames):
+        own = _own_report(plan)  # there is none where other chunks, or the whole, made these frames
+        outputs = tuple(files.paths(plan.frames))
+        return Report(outputs=outputs, already_done=True, path=own if own.exists() else None)
     if not overwrite and any(files.path(number).exists() for number in plan.frames if number not in done):
         return _standing(plan, files)
     # The last frame is made in any case, so that every run ends as runs do.
@@ -136,17 +148,41 @@ def render(
         raise
     finally:
         report.wall_seconds = time.perf_counter() - start
-        report.write(report_path(plan.delivery_path))
+        report.write(_own_report(plan))
         host.notify("vfxswap_shot_finished", report=report)
+    _remove_outdated(plan)
     return report
+
+
+def _own_report(plan: Pipeline) -> Path:
+    """Where this run's report lies: runs that deliver parts of one sequence, at once or in turn, each have one."""
+    there = plan.plate.count - len(plan.plate.holes)
+    is_part = FramePattern(plan.delivery_path).is_numbered and len(plan.frames) < there
+    return report_path(plan.delivery_path, plan.frames if is_part else None)
+
+
+def _remove_outdated(plan: Pipeline) -> None:
+    """Removes reports of other settings, all of whose frames this run replaced."""
+    for path in reports_of(plan.delivery_path):
+        run = past_run(path)
+        if run is not None and run.key != plan.key and set(run.frames) <= set(plan.frames):
+            path.unlink(missing_ok=True)
+
+
+def _done(plan: Pipeline) -> tuple[frozenset[int], frozenset[int]]:
+    """The frames of a sequence that complete runs of this key made; and with them those that unfinished runs did."""
+    whole = finished_frames(plan.delivery_path, plan.key)
+    return whole, whole | plan.writer.done(plan.delivery_path, plan.key)
 
 
 def _standing(plan: Pipeline, files: FramePattern) -> Report:
     """What to make of a delivery that is there already, or of some of its frames."""
     wanted = files.paths(plan.frames)
     missing = [path for path in wanted if not path.exists()]
-    if not missing and finished_run(plan.delivery_path) == (plan.key, str(plan.frames)):
-        return Report(outputs=tuple(wanted), already_done=True, path=report_path(plan.delivery_path))
+    report = _own_report(plan)
+    before = past_run(report)
+    if not missing and before and before.is_complete and (before.key, before.frames) == (plan.key, plan.frames):
+        return Report(outputs=tuple(wanted), already_done=True, path=report)
     if missing:
         there = FrameRange.of(number for number in plan.frames if files.path(number).exists())
         raise UsageError(

@@ -6,17 +6,23 @@ perfect (no face, a face that was lost, a bridged gap) says so in its notes; not
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vfxswap.errors import ExitCode
+from vfxswap.clock import FrameRange
+from vfxswap.errors import ExitCode, UsageError
+from vfxswap.files import FramePattern, stamp_of
 
 REPORT_SUFFIX = ".report.jsonl"
+_LONGEST_RANGE = 60
+"""Letters of a frame range in a file's name; of a longer one its ends stand there, and a digest."""
 FORMAT_VERSION = 1
 """Of the report's lines; grows when their meaning changes."""
 
@@ -96,6 +102,7 @@ class Report:
                 for name, seconds in self.stage_seconds.items()
             },
             "outputs": [path.name for path in self.outputs],
+            "stamps": [stamp_of(path) for path in self.outputs],
             "complete": self.error is None,
             "error": self.error,
         }
@@ -109,7 +116,7 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Writes the lines; the file appears whole or not at all."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
             with temporary.open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in self.lines())
@@ -121,18 +128,68 @@ class Report:
         self.path = path
 
 
-def report_path(delivery: Path) -> Path:
-    """Where the report of a delivery lies: beside it, under its name."""
-    return delivery.with_name(delivery.name + REPORT_SUFFIX)
+def report_path(delivery: Path, frames: FrameRange | None = None) -> Path:
+    """Where the report of a delivery lies: beside it, under its name.
+
+    Args:
+        delivery: The file, or the pattern of a sequence.
+        frames: Those of a run that makes a part of a sequence, such as a chunk on a farm: its report has their range in
+            its name, so that no chunk's report takes the place of another's. None is the whole.
+    """
+    return delivery.with_name(f"{delivery.name}{'' if frames is None else f'.{_in_name(frames)}'}{REPORT_SUFFIX}")
 
 
-def finished_run(delivery: Path) -> tuple[str, str] | None:
-    """The content key and the frames of the complete run that made a delivery, or None if there is no such report."""
+def _in_name(frames: FrameRange) -> str:
+    text = str(frames)
+    if len(text) <= _LONGEST_RANGE:
+        return text
+    return f"{frames[0]}-{frames[-1]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def reports_of(delivery: Path) -> tuple[Path, ...]:
+    """All reports that lie beside a delivery: of the whole, and of parts that were made by themselves."""
     try:
-        lines = report_path(delivery).read_text(encoding="utf-8").splitlines()
+        names = sorted(path.name for path in delivery.parent.iterdir())
+    except OSError:
+        return ()
+    start = f"{delivery.name}."
+    mine = [name for name in names if name.startswith(start) and name.endswith(REPORT_SUFFIX)]
+    return tuple(delivery.with_name(name) for name in mine)
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """What a report says of the run that wrote it."""
+
+    key: str
+    """Content key: the same key, the same frames."""
+    frames: FrameRange
+    """Asked for."""
+    is_complete: bool
+    """Whether all of them were delivered."""
+    stamps: tuple[tuple[int, int], ...]
+    """Bytes and time of each file that appeared, as the run left it."""
+
+
+def past_run(path: Path) -> PastRun | None:
+    """Reads a report's first and last line; None if it is no whole report."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
         head, tail = json.loads(lines[0]), json.loads(lines[-1])
-    except (OSError, ValueError, IndexError):
+        if head["type"] != "run" or tail["type"] != "summary":
+            return None
+        stamps = tuple((int(size), int(time)) for size, time in tail.get("stamps", ()))
+        return PastRun(str(head["key"]), FrameRange.parse(str(head["frames"])), bool(tail["complete"]), stamps)
+    except (OSError, ValueError, IndexError, KeyError, TypeError, UsageError):
         return None
-    if head.get("type") != "run" or tail.get("type") != "summary" or not tail.get("complete"):
-        return None
-    return str(head.get("key")), str(head.get("frames"))
+
+
+def finished_frames(delivery: Path, key: str) -> frozenset[int]:
+    """The frames of a sequence that complete runs of this key made, as a whole or in chunks, and left as they are."""
+    files, found = FramePattern(delivery), set()
+    for path in reports_of(delivery):
+        run = past_run(path)
+        if run is not None and run.is_complete and run.key == key and len(run.frames) == len(run.stamps):
+            frames = zip(run.frames, run.stamps, strict=True)
+            found.update(frame for frame, stamp in frames if stamp_of(files.path(frame)) == stamp)
+    return frozenset(found)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from vfxswap.clock import FrameRange
 from vfxswap.errors import ExitCode
-from vfxswap.report import FrameRecord, Report, finished_run, report_path
+from vfxswap.report import FrameRecord, Report, finished_frames, past_run, report_path, reports_of
 
 
 def a_report(error: str | None = None) -> Report:
@@ -38,14 +39,61 @@ def test_lines_are_the_run_the_frames_and_the_summary(tmp_path: Path) -> None:
 
 
 def test_only_a_complete_run_proves_its_delivery(tmp_path: Path) -> None:
-    delivery = tmp_path / "x.mov"
-    assert finished_run(delivery) is None
-    a_report(error="frame 7 broke").write(report_path(delivery))
-    assert finished_run(delivery) is None
-    a_report().write(report_path(delivery))
-    assert finished_run(delivery) == ("abc", "1001-1002")
-    report_path(delivery).write_text("{broken")
-    assert finished_run(delivery) is None
+    path = report_path(tmp_path / "x.mov")
+    assert past_run(path) is None
+    a_report(error="frame 7 broke").write(path)
+    broken = past_run(path)
+    assert broken is not None
+    assert not broken.is_complete
+    a_report().write(path)
+    whole = past_run(path)
+    assert whole is not None
+    assert (whole.is_complete, whole.key, whole.frames) == (True, "abc", FrameRange.parse("1001-1002"))
+    for text in ("{broken", "", "[1]", '{"type": "run"}', '{"type": "run"}\n{"type": "summary"}'):
+        path.write_text(text)
+        assert past_run(path) is None
+
+
+def test_each_chunk_of_a_sequence_has_a_report_of_its_own(tmp_path: Path) -> None:
+    delivery = tmp_path / "x.####.exr"
+    assert report_path(delivery).name == "x.####.exr.report.jsonl"
+    chunks = [FrameRange.parse(text) for text in ("1001-1010", "1002-1010x2", "1001,1005-1010", "-5--1")]
+    names = [report_path(delivery, frames).name for frames in chunks]
+    assert names[0] == "x.####.exr.1001-1010.report.jsonl"
+    assert len(set(names)) == 4
+    many = [FrameRange.of(range(1, 400)) for _ in range(2)]
+    scattered = [FrameRange.of(n * n + odd for n in range(40)) for odd in (0, 1)]
+    assert report_path(delivery, many[0]) == report_path(delivery, many[1])
+    long = [report_path(delivery, frames).name for frames in scattered]
+    assert long[0].startswith("x.####.exr.0-1521-")
+    assert long[0] != long[1]
+    assert max(map(len, long)) < 100
+    assert reports_of(tmp_path / "absent" / "x.####.exr") == ()
+
+
+def test_a_frame_is_finished_while_its_file_is_as_a_complete_run_left_it(tmp_path: Path) -> None:
+    delivery = tmp_path / "x.%d.exr"
+
+    def chunk(frames: str, key: str = "abc", error: str | None = None) -> None:
+        numbers = FrameRange.parse(frames)
+        paths = tuple(tmp_path / f"x.{number}.exr" for number in numbers)
+        for path in paths:
+            path.write_text(f"{key} {path.name}")
+        report = Report(run={"key": key, "frames": frames}, outputs=paths, error=error)
+        report.write(report_path(delivery, numbers))
+
+    assert finished_frames(delivery, "abc") == frozenset()
+    chunk("1-3")
+    chunk("4-6")
+    chunk("7-8", error="frame 8 broke")
+    assert finished_frames(delivery, "abc") == {1, 2, 3, 4, 5, 6}
+    assert finished_frames(delivery, "other") == frozenset()
+    (tmp_path / "x.2.exr").write_text("painted over")
+    (tmp_path / "x.5.exr").unlink()
+    assert finished_frames(delivery, "abc") == {1, 3, 4, 6}
+    chunk("3", key="other")
+    assert finished_frames(delivery, "abc") == {1, 4, 6}
+    assert finished_frames(delivery, "other") == {3}
 
 
 def test_exit_code_follows_the_error() -> None:

@@ -223,7 +223,7 @@ class _Work:
     def _key(self) -> str:
         files = [file for path in self._stills.values() for file in (path, sidecar(path)) if file.exists()]
         stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        facts = [[plan.key for plan in self._plans], self._footage.every, stamps]
+        facts = [[(plan.key, str(plan.frames)) for plan in self._plans], self._footage.every, stamps]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def go(self, writer: FacesetWriter, workers: int | None, progress: ProgressCallback | None) -> None:

@@ -1,8 +1,8 @@
-"""The content key of a run: the same key, the same delivery.
+"""The content key of a run: the same key, the same frames.
 
-It is made of what the delivery's pixels depend on: settings, frames, the files that are read (by size and time, as a
-plate is too large to be read for this), the models by their sha256, and the versions of what computes. The delivery's
-name and folder are no part of it.
+It is made of what a frame's pixels depend on: settings, the files that are read (by size and time, as a plate is too
+large to be read for this), the models by their sha256, and the versions of what computes. The delivery's name and
+folder are no part of it, nor which frames of the plate are asked for: chunks of one shot share their key.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless")
 
 
 def content_key(plan: Pipeline) -> str:
-    """A sha256 in hex over all that the delivery depends on.
+    """A sha256 in hex over all that the delivery's frames depend on.
 
-    Counted are `[shot]` and the frames; the plate's files; the identities' folders, the colour space of their stills
-    and the faces that they take; the stages' settings with all files these name, their owners with version, their
-    models; the writer and its options; the kind of device, but not which one of that kind.
+    Counted are `[shot]` but for the frames asked for; the plate's files; the identities' folders, the colour space of
+    their stills and the faces that they take; the stages' settings with all files these name, their owners with
+    version, their models; the writer and its options; the kind of device, but not which one of that kind.
 
     Args:
         plan: The pipeline; its own `key` does not count. Paths count relative to its folder, so a project may be moved.
@@ -38,7 +38,6 @@ def content_key(plan: Pipeline) -> str:
         "versions": {"vfxswap": vfxswap.__version__, **_versions()},
         "device": plan.device.partition(":")[0],
         "shot": plan.shot.model_dump(exclude={"frames"}),
-        "frames": str(plan.frames),
         "plate": [_stamp(path) for path in FramePattern(plan.plate.path).paths(whole)],
         "tags": [int(tag) for tag in (plan.tags.primaries, plan.tags.transfer, plan.tags.matrix, plan.tags.range)],
         "identities": {

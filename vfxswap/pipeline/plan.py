@@ -80,4 +80,4 @@ class Pipeline:
     """Where tensors are, such as `"cpu"` or `"cuda:0"`."""
     store: ModelStore
     key: str
-    """Content key, a sha256 in hex: two runs with the same key make the same delivery."""
+    """Content key, a sha256 in hex: two runs with the same key make the same frames."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ class PendingFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self.temporary = self.path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        self.temporary = self.path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}")
         with said_clearly(path):
             self.temporary.touch()
 

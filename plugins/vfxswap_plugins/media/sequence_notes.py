@@ -1,4 +1,7 @@
-"""Which run wrote which frame of a sequence: a hidden file beside the frames, for as long as the run is not finished.
+"""Which run wrote which frame of a sequence: hidden files beside the frames, for as long as the runs are not finished.
+
+Each range of frames has a file of its own, so that chunks that are rendered at once, on machines that share a disk,
+never write to the same one.
 
 A line is written before its file gets its name, with the size and time that this will have: whatever moment a run is
 killed at, a frame counts as done only if its file is the one that was noted.
@@ -8,21 +11,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from vfxswap.files import FramePattern
+from vfxswap.files import FramePattern, stamp_of
+
+_RANGE = re.compile(r"-?\d+--?\d+")
 
 
-def journal(delivery: Path) -> Path:
-    """Where the notes of a delivery are."""
-    return delivery.with_name(f".{delivery.name}.jsonl")
+def journal(delivery: Path, first: int, last: int) -> Path:
+    """Where the notes of a run over some frames of a delivery are."""
+    return delivery.with_name(f".{delivery.name}.{first}-{last}.jsonl")
 
 
-def note(delivery: Path, key: str, frame: int, file: Path) -> None:
+def note(notes: Path, key: str, frame: int, file: Path) -> None:
     """Notes a frame that is written and will be renamed now; for one thread at a time.
 
     Args:
-        delivery: The pattern.
+        notes: The `journal`.
         key: Of the run.
         frame: Its number.
         file: It, under its temporary name.
@@ -30,34 +37,37 @@ def note(delivery: Path, key: str, frame: int, file: Path) -> None:
     Raises:
         OSError: The disk is full.
     """
-    stat = file.stat()
-    line = {"frame": frame, "key": key, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    with journal(delivery).open("a", encoding="utf-8") as notes:
-        notes.write(f"{json.dumps(line)}\n")
-        notes.flush()
-        os.fsync(notes.fileno())
+    size, time = stamp_of(file)
+    line = {"frame": frame, "key": key, "bytes": size, "mtime_ns": time}
+    with notes.open("a", encoding="utf-8") as kept:
+        kept.write(f"{json.dumps(line)}\n")
+        kept.flush()
+        os.fsync(kept.fileno())
 
 
 def noted(delivery: Path, key: str) -> frozenset[int]:
-    """The frames that a run of this key noted last, and whose files are those that it wrote."""
-    try:
-        lines = journal(delivery).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return frozenset()
-    last = {}
-    for line in lines:
+    """The frames that unfinished runs of this key noted, and whose files are those that they wrote."""
+    pattern, stamps = FramePattern(delivery), {}
+    found = set()
+    for line in _lines(delivery):
         try:
             entry = json.loads(line)
-            last[int(entry["frame"])] = (entry["key"], entry["bytes"], entry["mtime_ns"])
+            frame, said = int(entry["frame"]), (entry["key"], entry["bytes"], entry["mtime_ns"])
         except (ValueError, KeyError, TypeError):
             continue  # a line that a killed run left unfinished
-    pattern = FramePattern(delivery)
-    return frozenset(frame for frame, said in last.items() if said == (key, *_stamp(pattern.path(frame))))
+        if frame not in stamps:
+            stamps[frame] = stamp_of(pattern.path(frame))
+        if said == (key, *stamps[frame]):
+            found.add(frame)
+    return frozenset(found)
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _lines(delivery: Path) -> Iterator[str]:
+    start, end = f".{delivery.name}.", ".jsonl"
     try:
-        stat = path.stat()
+        names = sorted(path.name for path in delivery.parent.iterdir())
+        for name in names:
+            if name.startswith(start) and name.endswith(end) and _RANGE.fullmatch(name[len(start) : -len(end)]):
+                yield from delivery.with_name(name).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return (-1, -1)
-    return stat.st_size, stat.st_mtime_ns
+        return  # no folder yet; or a run that is finished now took its notes away, and its report says more

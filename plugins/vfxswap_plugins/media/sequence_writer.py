@@ -70,7 +70,7 @@ class SequenceWriter(Writer):
         self._pattern = FramePattern(path)
         self._plan: SequencePlan = planned(path, own, like, tags)
         self._previous: int | None = None
-        self._notes = Lock()
+        self._notes, self._noting = journal(path, first, last), Lock()
         self._written: list[Path] = []
         PendingFile(self._pattern.path(first)).remove()  # says now that the folder cannot be written to
         threads = own.threads or min(_MOST_THREADS, os.cpu_count() or 1)
@@ -97,7 +97,7 @@ class SequenceWriter(Writer):
         if self._previous is None:
             raise MediaError(f"{self._path}: no frame was written", path=self._path)
         found = self._ended()
-        journal(self._path).unlink(missing_ok=True)
+        self._notes.unlink(missing_ok=True)
         return found
 
     def keep_partial(self) -> tuple[Path, ...]:
@@ -140,8 +140,8 @@ class SequenceWriter(Writer):
             with said_clearly(path, frame.number):
                 self._plan.save(frame, pending.temporary, name=path.name)
                 if self.key:
-                    with self._notes:
-                        note(self._path, self.key, frame.number, pending.temporary)
+                    with self._noting:
+                        note(self._notes, self.key, frame.number, pending.temporary)
             return pending.commit()
         except MediaError as error:
             if error.path != pending.temporary:

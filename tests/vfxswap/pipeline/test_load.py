@@ -78,6 +78,7 @@ def test_the_key_is_that_of_the_same_job(loaded: Loaded, project: Path, pipeline
     assert loaded(f"# a remark\n{pipeline_text}").key == key, "words that set nothing"
     assert loaded(overrides=["delivery.path=else/where.out"]).key == key, "the delivery's name"
     assert loaded(overrides=["stages.grade.strength=0.5"]).key == key, "the value that was there"
+    assert loaded(overrides=["shot.frames=1-50"]).key == key, "the frames, which chunks of a shot divide among them"
     shutil.copytree(project, project.with_name("moved"))
     assert loaded(path=project.with_name("moved") / "job.toml").key == key, "the project's place"
 
@@ -86,7 +87,6 @@ def test_the_key_is_that_of_the_same_job(loaded: Loaded, project: Path, pipeline
     "words",
     [
         "stages.grade.strength=0.6",
-        "shot.frames=1-50",
         "shot.cuts=[50]",
         "delivery.quality=6",
         'shot.color_space="srgb"',
