@@ -21,7 +21,7 @@ REPO = Path(__file__).resolve().parent.parent
 CORE, PLUGINS = REPO / "vfxswap", REPO / "plugins" / "vfxswap_plugins"
 
 FLOORS: dict[int, set[str]] = {
-    0: {"errors", "clock", "color", "files", "geometry", "alignment"},
+    0: {"errors", "clock", "color", "files", "geometry", "alignment", "ocio"},
     1: {"nets", "ops"},
     2: {
         "brief",
@@ -77,6 +77,7 @@ PLACES: dict[str, set[str]] = {
     "av": {"plugins"},
     "OpenImageIO": {"plugins", "lab"},  # the lab writes pictures that no plate was like, so no writer plugin is asked
     "OpenEXR": {"plugins"},
+    "PyOpenColorIO": {"ocio"},
     "onnx": {"training"},
     "onnxruntime": {"plugins", "training"},  # what is exported is computed once
     "kornia": {"plugins", "ops", "lab", "score", "training"},
@@ -90,7 +91,7 @@ PLACES: dict[str, set[str]] = {
 """Where a library may be imported."""
 FIELD_WORDS = {"alpha", "dfm", "grain", "occlusion"}
 """Names of stages that are words of the field too: channels and forms of files, what film shows, what hides a face."""
-HEAVY = ("torch", "cv2", "av", "kornia", "onnxruntime", "OpenImageIO")
+HEAVY = ("torch", "cv2", "av", "kornia", "onnxruntime", "OpenImageIO", "PyOpenColorIO")
 
 
 def imports(file: Path, package: str) -> Iterator[str]:
@@ -206,14 +207,14 @@ def test_libraries_are_imported_in_their_places() -> None:
     assert wrong == []
 
 
-def test_the_lowest_floor_needs_no_library_but_numpy() -> None:
+def test_the_lowest_floor_needs_no_library_but_numpy_and_ocio() -> None:
     libraries = {
         name.split(".")[0]
         for file, package, top in sources(CORE)
         if FLOOR_OF.get(top) == 0
         for name in imports(file, package)
     }
-    assert libraries - set(sys.stdlib_module_names) <= {"numpy", "vfxswap"}
+    assert libraries - set(sys.stdlib_module_names) <= {"numpy", "vfxswap", "PyOpenColorIO"}
 
 
 def test_ops_know_no_frames_files_or_settings() -> None:

@@ -74,13 +74,33 @@ LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigSpace:
+    """A colour space of an OpenColorIO configuration; `vfxswap.ocio` finds it and computes with it."""
+
+    config: str
+    """`ocio://NAME`, or the path of a file."""
+    sha256: str
+    """Of the configuration's text."""
+    name: str
+    """As the configuration has it, whatever alias or role it was asked by."""
+    encoding: str
+    """In OpenColorIO's words, as `scene-linear`, `log`, `sdr-video`; may be empty."""
+    is_linear: bool
+    """Whether its numbers are proportional to light."""
+
+
+@dataclass(frozen=True, slots=True)
 class ColorTags:
-    """The four facts that turn code values into colour."""
+    """The facts that turn code values into colour: four of the stream, or two of it and a space."""
 
     primaries: Primaries = Primaries.UNSPECIFIED
     transfer: Transfer = Transfer.UNSPECIFIED
     matrix: Matrix = Matrix.UNSPECIFIED
     range: Range = Range.UNSPECIFIED
+    space: ConfigSpace | None = None
+    """What R'G'B' means, where it goes by a configuration; matrix and range are facts of storing still. Primaries and
+    transfer are what the stream itself says then (`LINEAR` for a linear space) and are written again, not computed
+    with."""
 
     @property
     def complete(self) -> bool:
