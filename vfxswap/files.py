@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,15 +16,25 @@ _NUMBER = re.compile(r"%(?:0(\d+))?d|(#+)|(@{2,})|\$F(\d*)")
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, *, synced: bool = False) -> Iterator[Path]:
     """Gives a name beside `path` to write to, and moves the file to `path` if nothing went wrong.
+
+    The name is nobody else's, on other machines that share the folder neither.
+
+    Args:
+        path: The name wanted.
+        synced: Whether the file is brought to the disk before it gets its name, so that what stands under it is whole
+            even if the machine goes down; takes some milliseconds.
 
     Raises:
         MediaError: The file cannot be written; what was begun is removed.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         yield temporary
+        if synced:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise MediaError(
@@ -81,6 +92,22 @@ class FramePattern:
         digits = len(hashes or ats or "") or int(printf or houdini or 0)
         start, end = self._around
         return self.pattern.with_name(f"{start}{frame:0{digits}d}{end}")
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """The name before the number, the place for it as it is written, and the name after; the last two may be \"\"."""
+        start, end = self._around
+        return start, self._match[0] if self._match is not None else "", end
+
+    @property
+    def printf(self) -> Path:
+        """The same files, with the place for the number as `%04d` or `%d`, which every program reads."""
+        if self._match is None:
+            return self.pattern
+        printf, hashes, ats, houdini = self._match.groups()
+        digits = len(hashes or ats or "") or int(printf or houdini or 0)
+        start, end = self._around
+        return self.pattern.with_name(f"{start}%{f'0{digits}' if digits else ''}d{end}")
 
     def paths(self, frames: Iterable[int]) -> list[Path]:
         """The files of some frames, there or not, each once."""
