@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -40,6 +40,9 @@ class PlateInfo:
     """Number of frames; in a sequence with holes, as many as if it had none."""
     rate: Fraction
     """Nominal frames a second; of a plate with a variable rate, the average."""
+    rate_from: Literal["file", "pipeline", "nobody"] = "file"
+    """Who says the rate: the plate itself, the pipeline file, or nobody, so that 24 is taken; writers do not pass this
+    one on."""
     variable_rate: bool = False
     """Whether the frames' durations differ; their own times are kept."""
     timecode: str | None = None

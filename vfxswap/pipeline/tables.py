@@ -5,28 +5,42 @@ The keys of a stage are that stage's own `Options`, those of a delivery its writ
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from vfxswap.clock import FrameRange
+from vfxswap.clock import check_frames, parse_rate
 from vfxswap.color import SPACES
 from vfxswap.errors import UsageError
 from vfxswap.stage import InputPath, PipelinePath
 
 
 def _as_text(value: object) -> object:
-    """One frame may be written as a number."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """One frame, or a rate, may be written as a number."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _frame_range(text: str) -> str:
     try:
-        FrameRange.parse(text)
+        check_frames(text)
     except UsageError as error:
         raise ValueError(str(error)) from error
     return text
+
+
+def _rate(text: str) -> str:
+    try:
+        parse_rate(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _plate_or_timeline(schema: dict[str, Any]) -> None:
+    """A timeline's clip may say the plate; by then it stands in the table."""
+    schema["required"] = [name for name in schema["required"] if name != "plate"]
+    schema["anyOf"] = [{"required": ["plate"]}, {"required": ["timeline"]}]
 
 
 def _known_space(name: str) -> str:
@@ -48,14 +62,44 @@ class Table(BaseModel):
 class Shot(Table):
     """`[shot]`: the plate, what is known of it, and for whom it is."""
 
+    model_config = ConfigDict(json_schema_extra=_plate_or_timeline)
+
     plate: PipelinePath = Field(
         description="The movie, picture or image sequence to work on, relative to the"
         " pipeline file; a sequence as `plate.%04d.exr`, `plate.####.exr`, `plate.@@@@.exr` or `plate.$F4.exr`."
+        " Demanded, unless a timeline's clip says it; stated beside one, it stands in for the clip's own media."
+    )
+    timeline: PipelinePath | None = Field(
+        default=None,
+        description="A cut (.otio) whose clip is worked on: it says the plate, and the frames that the cut shows.",
+    )
+    clip: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the clip in the timeline, `NAME#2` for the second of one name; may be left out where there"
+        " is but one. It stands in for `{clip}` anywhere in the file, as in `out/{clip}.####.exr`, with or without a"
+        " timeline.",
+    )
+    media: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Which of the clip's media references is the plate, by its key; by default the active one.",
     )
     frames: Annotated[str, BeforeValidator(_as_text), AfterValidator(_frame_range)] | None = Field(
         default=None,
-        description='Frames to write, as `"1001-1100"`, `"1001-1100x2"` or `"1001,1005-1010"`, both ends included;'
-        " all of the plate if left out. A movie's first frame is 1.",
+        description='Frames to write, as `"1001-1100"`, `"1001-1100x2"` or `"1001,1005-1010"`, or by timecode, as'
+        ' `"01:00:00:00-01:00:04:00"` (`;` before the frames for drop-frame); both ends included. What the timeline\'s'
+        " clip shows if left out, else all of the plate. A movie's first frame is 1.",
+    )
+    handles: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=0,
+        description="Frames to write beyond `frames`, or beyond the clip's cut, on each side, as far as there are any;"
+        " the report says where there are less. What `--frames` says is written as it is, without handles.",
+    )
+    rate: Annotated[str, BeforeValidator(_as_text), AfterValidator(_rate)] | None = Field(
+        default=None,
+        description='Frames a second of a sequence that does not say it, as `24`, `23.976` or `"24000/1001"`; goes into'
+        " the delivery's headers. Refused where the plate itself says another.",
     )
     on_hole: Literal["fail", "skip"] = Field(
         default="fail",

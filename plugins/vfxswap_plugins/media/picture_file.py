@@ -76,6 +76,7 @@ def info_of(path: Path, stored: Stored, *, first: int, count: int, holes: tuple[
         first=first,
         count=count,
         rate=stored.rate or _RATE,
+        rate_from="file" if stored.rate else "nobody",
         timecode=stored.timecode,
         reel=stored.reel,
         codec=stored.codec,
