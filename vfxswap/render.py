@@ -111,7 +111,7 @@ def render(
     files = FramePattern(plan.delivery_path)
     whole, done = (frozenset[int](),) * 2 if overwrite or not files.is_numbered else _done(plan)
     if whole.issuperset(plan.frames):
-        own = _own_report(plan)  # there is none where other chunks, or the whole, made these frames
+        own = own_report(plan)  # there is none where other chunks, or the whole, made these frames
         outputs = tuple(files.paths(plan.frames))
         return Report(outputs=outputs, already_done=True, path=own if own.exists() else None)
     if not overwrite and any(files.path(number).exists() for number in plan.frames if number not in done):
@@ -148,14 +148,14 @@ def render(
         raise
     finally:
         report.wall_seconds = time.perf_counter() - start
-        report.write(_own_report(plan))
+        report.write(own_report(plan))
         host.notify("vfxswap_shot_finished", report=report)
     _remove_outdated(plan)
     return report
 
 
-def _own_report(plan: Pipeline) -> Path:
-    """Where this run's report lies: runs that deliver parts of one sequence, at once or in turn, each have one."""
+def own_report(plan: Pipeline) -> Path:
+    """Where a run's report lies: runs that deliver parts of one sequence, at once or in turn, each have one."""
     there = plan.plate.count - len(plan.plate.holes)
     is_part = FramePattern(plan.delivery_path).is_numbered and len(plan.frames) < there
     return report_path(plan.delivery_path, plan.frames if is_part else None)
@@ -179,7 +179,7 @@ def _standing(plan: Pipeline, files: FramePattern) -> Report:
     """What to make of a delivery that is there already, or of some of its frames."""
     wanted = files.paths(plan.frames)
     missing = [path for path in wanted if not path.exists()]
-    report = _own_report(plan)
+    report = own_report(plan)
     before = past_run(report)
     if not missing and before and before.is_complete and (before.key, before.frames) == (plan.key, plan.frames):
         return Report(outputs=tuple(wanted), already_done=True, path=report)

@@ -184,9 +184,22 @@ def past_run(path: Path) -> PastRun | None:
         return None
 
 
+def frame_records(path: Path) -> tuple[dict[str, Any], list[FrameRecord]]:
+    """What a report says of its run and of each frame; nothing if it is no whole report."""
+    if past_run(path) is None:
+        return {}, []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return lines[0], [
+        FrameRecord(line["frame"], line["faces"], tuple(line["identities"]), tuple(line["notes"]))
+        for line in lines
+        if line["type"] == "frame"
+    ]
+
+
 def finished_frames(delivery: Path, key: str) -> frozenset[int]:
     """The frames of a sequence that complete runs of this key made, as a whole or in chunks, and left as they are."""
-    files, found = FramePattern(delivery), set()
+    files = FramePattern(delivery)
+    found: set[int] = set()
     for path in reports_of(delivery):
         run = past_run(path)
         if run is not None and run.is_complete and run.key == key and len(run.frames) == len(run.stamps):
