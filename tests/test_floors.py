@@ -21,7 +21,7 @@ REPO = Path(__file__).resolve().parent.parent
 CORE, PLUGINS = REPO / "vfxswap", REPO / "plugins" / "vfxswap_plugins"
 
 FLOORS: dict[int, set[str]] = {
-    0: {"errors", "clock", "color", "files", "geometry", "alignment", "ocio"},
+    0: {"errors", "clock", "color", "cryptomatte", "files", "geometry", "alignment", "ocio"},
     1: {"nets", "ops"},
     2: {
         "brief",
@@ -29,6 +29,7 @@ FLOORS: dict[int, set[str]] = {
         "frame",
         "hookspecs",
         "identity",
+        "layers",
         "media",
         "modelfile",
         "models",

@@ -22,6 +22,7 @@ from vfxswap.casting import Role
 from vfxswap.chunks import Batches, spans_to_compute
 from vfxswap.crops import View
 from vfxswap.drivers import Shot, Step, driver_for
+from vfxswap.drivers.layers import KeepUnmatched, MakeLayers
 from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
 from vfxswap.errors import FrameFailed, PluginError, TruncatedPlate, VfxswapError
 from vfxswap.frame import Frame
@@ -31,7 +32,7 @@ from vfxswap.identity import Identity
 from vfxswap.line import Meter, Station, carry, reach
 from vfxswap.pipeline import Pipeline, PlannedStage
 from vfxswap.portraits import Eyes, look_at
-from vfxswap.stage import Aligner, Detector, Setting, Stage, Swapper, SwapperOptions
+from vfxswap.stage import Aligner, Blend, ColorMatch, Detector, Setting, Stage, Swapper, SwapperOptions
 
 T = TypeVar("T")
 
@@ -90,7 +91,11 @@ class _Assembly:
             with _answering_for(label, planned.owner):
                 station = Station(label, planned.owner, self._step(planned))
                 self._survey(station, stations)
+            if "swapped" in self._plan.layers.names and issubclass(planned.cls, ColorMatch | Blend):
+                stations.append(Station("layers", _HOST, KeepUnmatched()))
             stations.append(station)
+        if self._plan.layers.names:
+            stations.append(Station("layers", _HOST, MakeLayers(self._plan.layers, self._shot.view)))
         return stations
 
     def _time_steps(self) -> list[Station]:

@@ -235,6 +235,24 @@ def _add(picture: Picture, view: View, joined: _Joined) -> None:
         ycbcr.add_rgb_delta(picture.planes, picture.layout, view.tags, strip, delta=delta, touched=matte[rows] > 0)
 
 
+def plate_rgb(picture: Picture, view: View, box: Box) -> Tensor:
+    """`(3, h, w)` float32 of a box of the stored picture, as the plate codes its colours; gray is repeated.
+
+    Float samples are given as they are, infinite or no number though they may be.
+    """
+    layout = picture.layout
+    if not layout.is_float or layout.model == "ycbcr":
+        return ycbcr.to_rgb(picture.planes, layout, view.tags, box, device=view.device)
+    planes = [np.array(plane[box.y0 : box.y1, box.x0 : box.x1], np.float32) for plane in picture.planes[:3]]
+    planes = planes[:1] * 3 if layout.model == "gray" else planes
+    return torch.from_numpy(np.stack(planes)).to(view.device)
+
+
+def colored_for_plate(rgb: Tensor, view: View) -> Tensor:
+    """`(3, h, w)` of the face space as the plate codes its colours."""
+    return transfer.from_face(rgb, view.tags)
+
+
 def _is_apart(picture: Picture) -> bool:
     """Whether rows of chroma belong to rows of luma alone; else chroma's filter reads over a strip's edge."""
     return picture.layout.chroma_location != "topleft"

@@ -88,14 +88,12 @@ class FramePattern:
         """The file of a frame, there or not."""
         if self._match is None:
             return self.pattern
-        printf, hashes, ats, houdini = self._match.groups()
-        digits = len(hashes or ats or "") or int(printf or houdini or 0)
         start, end = self._around
-        return self.pattern.with_name(f"{start}{frame:0{digits}d}{end}")
+        return self.pattern.with_name(f"{start}{frame:0{self._digits}d}{end}")
 
     @property
     def parts(self) -> tuple[str, str, str]:
-        """The name before the number, the place for it as it is written, and the name after; the last two may be \"\"."""
+        """The name before the number, the place for it as it is written (or nothing), and the name after."""
         start, end = self._around
         return start, self._match[0] if self._match is not None else "", end
 
@@ -104,10 +102,8 @@ class FramePattern:
         """The same files, with the place for the number as `%04d` or `%d`, which every program reads."""
         if self._match is None:
             return self.pattern
-        printf, hashes, ats, houdini = self._match.groups()
-        digits = len(hashes or ats or "") or int(printf or houdini or 0)
         start, end = self._around
-        return self.pattern.with_name(f"{start}%{f'0{digits}' if digits else ''}d{end}")
+        return self.pattern.with_name(f"{start}%{f'0{self._digits}' if self._digits else ''}d{end}")
 
     def paths(self, frames: Iterable[int]) -> list[Path]:
         """The files of some frames, there or not, each once."""
@@ -126,6 +122,14 @@ class FramePattern:
         matches = ((shape.fullmatch(path.name), path) for path in folder.iterdir())
         found = {int(match[1]): path for match, path in matches if match and self.path(int(match[1])) == path}
         return dict(sorted(found.items()))
+
+    @property
+    def _digits(self) -> int:
+        """Least digits of a number; 0 if it is written without leading zeros."""
+        if self._match is None:
+            return 0
+        printf, hashes, ats, houdini = self._match.groups()
+        return len(hashes or ats or "") or int(printf or houdini or 0)
 
     @property
     def _around(self) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.errors import ShapeError
-from vfxswap.geometry import Affine, Landmarks, Points, scale_of
+from vfxswap.geometry import Affine, Box, Landmarks, Points, scale_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +26,7 @@ Plane = NDArray[Any]
 """`(H, W)` samples of one channel, uint8, uint16, float16 or float32; may be a strided view."""
 
 _NO_PROPS: Mapping[str, object] = MappingProxyType({})
+_NO_LAYERS: Mapping[str, Layer] = MappingProxyType({})
 
 
 class Picture:
@@ -137,6 +138,10 @@ class Face:
     """`(3, S, S)` float32, as `crop`, with the other face."""
     matte: Tensor | None = None
     """`(1, S, S)` float32 0..1, what is replaced."""
+    unmatched: Tensor | None = None
+    """`swapped` before its colours were matched; kept only where a layer of it is asked for."""
+    pasted: tuple[Tensor, ...] = ()
+    """The mattes `(1, S, S)` under which blends put it into the picture, in their order."""
     notes: tuple[str, ...] = ()
     """Why this face is less than perfect, for the report."""
 
@@ -157,6 +162,22 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One extra picture of a frame, as far as it is not empty."""
+
+    box: Box
+    """Its pixels of the stored picture; everywhere else all channels are 0."""
+    samples: NDArray[np.float32]
+    """`(C, h, w)` of the box."""
+
+    def plane(self, channel: int, width: int, height: int) -> NDArray[np.float32]:
+        """`(height, width)` one channel of the whole picture."""
+        plane = np.zeros((height, width), np.float32)
+        plane[self.box.y0 : self.box.y1, self.box.x0 : self.box.x1] = self.samples[channel]
+        return plane
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One frame of a shot."""
 
@@ -174,6 +195,8 @@ class Frame:
     """The faces seen, in the detector's order."""
     cut_before: bool = False
     """Whether a new shot starts with this frame; no temporal window reaches over it."""
+    layers: Mapping[str, Layer] = field(default_factory=lambda: _NO_LAYERS)
+    """Extra pictures for the delivery, by their names (`vfxswap.layers`); all that are asked for, or none yet."""
     props: Mapping[str, object] = field(default_factory=lambda: _NO_PROPS)
     """What plugins want to pass on, under names of their own (`"studio.key"`)."""
     notes: tuple[str, ...] = ()

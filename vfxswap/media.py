@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.frame import Frame
 from vfxswap.geometry import Box
+from vfxswap.layers import LayerOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,9 @@ class Writer(ABC):
     """As `vfxswap plugins` lists it."""
     Options: ClassVar[type[DeliveryOptions]]
     """Its settings in `[delivery]`, apart from `path` and `layers`."""
+    layers: LayerOrder = LayerOrder()
+    """The extra pictures of each frame that are to be written, which the host sets before the first frame, if this
+    writer has said that it can store them (`layer_problems`)."""
     key: str = ""
     """The run's content key, which the host sets before the first frame; a writer of sequences notes it for `done`."""
 
@@ -161,6 +165,21 @@ class Writer(ABC):
     ) -> Sequence[str]:
         """What the report shall say of this delivery, such as another compression than the plate's."""
         return ()
+
+    @classmethod
+    def layer_problems(
+        cls,
+        path: Path,  # noqa: ARG003
+        options: DeliveryOptions | None,  # noqa: ARG003
+        order: LayerOrder,  # noqa: ARG003
+        like: PlateInfo | None,  # noqa: ARG003
+    ) -> Sequence[str]:
+        """Why these layers cannot be stored, or not in that way; what is wrong in itself already is None.
+
+        A writer that can takes `Frame.layers` and stores them as `layers` says; in files of their own (`stored` is
+        `"files"`) under the names of `vfxswap.layers.layer_files`. A frame is done when all of its files are whole.
+        """
+        return (f"the writer {cls.name!r} cannot write layers; leave layers out",)
 
     @classmethod
     def done(cls, path: Path, key: str) -> frozenset[int]:  # noqa: ARG003
@@ -187,7 +206,7 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, frame: Frame) -> None:
-        """Takes `frame.picture`; frames come in order.
+        """Takes `frame.picture`, and `frame.layers` where these were asked for; frames come in order.
 
         Raises:
             MediaError: The disk is full, or the codec refused the picture.

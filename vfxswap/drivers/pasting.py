@@ -27,13 +27,15 @@ class BlendDriver(Driver):
         ready = [face for face in frame.faces if face.swapped is not None and face.matte is not None]
         if not ready:
             return frame
-        picture = frame.picture.copy()
-        changed = False
+        picture, faces = frame.picture.copy(), list(frame.faces)
         for face in sorted(ready, key=lambda face: face.size_px):
             patch = (given(face.swapped), given(face.matte))
             matrix = given(face.plate_to_crop)
-            changed |= paste(picture, self.shot.view, matrix, patch, self._joined, pointwise=self.stage.pointwise)
-        return replace(frame, result=picture) if changed else frame.noted("the matte is empty: nothing was put in")
+            if paste(picture, self.shot.view, matrix, patch, self._joined, pointwise=self.stage.pointwise):
+                faces[faces.index(face)] = replace(face, pasted=(*face.pasted, patch[1]))
+        if faces == list(frame.faces):
+            return frame.noted("the matte is empty: nothing was put in")
+        return replace(frame, result=picture, faces=tuple(faces))
 
     def _joined(self, patch: Tensor, plate: Tensor, matte: Tensor) -> Tensor:
         return checked(self.stage.blend(patch, plate, matte), "the blended picture", tuple(plate.shape))

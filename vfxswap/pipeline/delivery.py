@@ -12,10 +12,13 @@ from pydantic import BaseModel
 
 from vfxswap.errors import PluginError, Problem, UsageError
 from vfxswap.files import FramePattern
+from vfxswap.layers import LayerName, LayerOrder, Storing, layer_files, ordered
 from vfxswap.media import DeliveryOptions, Writer
+from vfxswap.pipeline.chain import Slot
 from vfxswap.pipeline.plate import OpenedPlate
 from vfxswap.pipeline.reading import Notes
 from vfxswap.pipeline.tables import Delivery
+from vfxswap.stage import SwapperOptions
 
 if TYPE_CHECKING:
     from vfxswap.host import Host
@@ -28,7 +31,8 @@ class Goal:
     """Where the result goes, as far as it could be read."""
 
     path: Path
-    layers: tuple[str, ...]
+    layers: tuple[LayerName, ...]
+    layers_as: Storing
     writer: type[Writer] | None
     options: DeliveryOptions | None
 
@@ -44,15 +48,16 @@ def read_delivery(document: Mapping[str, Any], host: Host, notes: Notes) -> Goal
     head = notes.read(Delivery, own, at=("delivery",), label="delivery")
     if head is None:
         return None
+    layers = ordered(head.layers)
     try:
         writer = host.writer_for(head.path)
     except PluginError as error:
         problem = Problem(str(error), stage="delivery", key="path", exit_code=error.exit_code)
         notes.add(problem, "delivery", "path")
-        return Goal(head.path, head.layers, None, None)
+        return Goal(head.path, layers, head.layers_as, None, None)
     rest = {key: value for key, value in table.items() if key not in _OWN_KEYS}
     options = notes.read(writer.Options, rest, at=("delivery",), label="delivery", also=_OWN_KEYS)
-    return Goal(head.path, head.layers, writer, options)
+    return Goal(head.path, layers, head.layers_as, writer, options)
 
 
 def check_delivery(goal: Goal, plate: OpenedPlate | None, inputs: Iterable[tuple[str, Path]], notes: Notes) -> None:
@@ -68,10 +73,9 @@ def check_delivery(goal: Goal, plate: OpenedPlate | None, inputs: Iterable[tuple
     def wrong(message: str, key: str = "path", value: object = None) -> None:
         notes.add(Problem(message, stage="delivery", key=key, value=value), "delivery", key)
 
-    if goal.layers and goal.writer is not None:
-        wrong(f"the writer {goal.writer.name!r} cannot write layers; leave layers out", "layers", list(goal.layers))
     frames = plate.frames if plate is not None else ()
-    taken = next((what for what, path in inputs if _overlap(goal.path, path, frames)), None)
+    targets = [goal.path, *_layer_patterns(goal, plate)]
+    taken = next((what for what, path in inputs for target in targets if _overlap(target, path, frames)), None)
     if taken is not None:
         wrong(f"would overwrite {taken}; give the delivery another name", value=str(goal.path))
     if goal.path.is_dir():
@@ -82,6 +86,37 @@ def check_delivery(goal: Goal, plate: OpenedPlate | None, inputs: Iterable[tuple
         return
     for message in goal.writer.problems(goal.path, goal.options, plate.info, plate.tags):
         notes.add(Problem(message, stage="delivery"), "delivery")
+
+
+def order_of(goal: Goal, slots: Sequence[Slot]) -> LayerOrder:
+    """The layers that are asked for, with those who may be in them."""
+    put_in = [slot.options.identity for slot in slots if isinstance(slot.options, SwapperOptions)]
+    return LayerOrder(goal.layers, goal.layers_as, tuple(dict.fromkeys(put_in)))
+
+
+def check_layers(goal: Goal, plate: OpenedPlate | None, slots: Sequence[Slot], notes: Notes) -> None:
+    """Whether the stages make what the layers show, and the writer can store them.
+
+    Args:
+        goal: What is asked for.
+        plate: The plate, if it could be opened.
+        slots: The stages.
+        notes: Takes what is wrong.
+    """
+
+    def wrong(message: str, key: str = "layers", value: object = None) -> None:
+        notes.add(Problem(message, stage="delivery", key=key, value=value), "delivery", key)
+
+    if not goal.layers:
+        return
+    if not any(slot.cls is None or "result" in slot.cls.gives for slot in slots):
+        wrong("show what a blend puts in, and no stage does; add one, or leave layers out", value=list(goal.layers))
+    if goal.writer is None:
+        return
+    order = order_of(goal, slots)
+    info = None if plate is None else plate.info
+    for message in goal.writer.layer_problems(goal.path, goal.options, order, info):
+        wrong(message, "layers", list(goal.layers))
 
 
 def paths_in(value: object) -> Iterator[Path]:
@@ -105,6 +140,14 @@ def _overlap(delivery: Path, source: Path, frames: Sequence[int]) -> bool:
         return True
     sources = {found for path in _files(source, frames) if (found := _file_id(path)) is not None}
     return bool(sources) and any(_file_id(path) in sources for path in _files(delivery, frames))
+
+
+def _layer_patterns(goal: Goal, plate: OpenedPlate | None) -> list[Path]:
+    try:
+        files = layer_files(goal.path, LayerOrder(goal.layers, goal.layers_as), frames=plate.info.count if plate else 1)
+    except UsageError:
+        return []  # the writer says what is wrong with the name
+    return [pattern.pattern for pattern in files.values()]
 
 
 def _files(path: Path, frames: Sequence[int]) -> list[Path]:

@@ -54,10 +54,16 @@ def content_key(plan: Pipeline) -> str:
             ]
             for stage in plan.stages
         ],
-        "delivery": [plan.writer.name, plan.delivery_path.suffix, plan.layers, plan.writer_options.model_dump()],
+        "delivery": [plan.writer.name, plan.delivery_path.suffix, _layers(plan), plan.writer_options.model_dump()],
     }
     text = json.dumps(facts, sort_keys=True, default=partial(_encode, plan.path.parent))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _layers(plan: Pipeline) -> list[Any]:
+    """What is stored, and how; nothing where no layers are asked for."""
+    order = plan.layers
+    return [order.names, order.stored, order.identities] if order.names else []
 
 
 def _versions() -> dict[str, str]:

@@ -17,7 +17,7 @@ from vfxswap.errors import PipelineError, PluginError, Problem, UsageError
 from vfxswap.identity import Identity
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
-from vfxswap.pipeline.delivery import check_delivery, paths_in, read_delivery
+from vfxswap.pipeline.delivery import check_delivery, check_layers, order_of, paths_in, read_delivery
 from vfxswap.pipeline.device import choose_device
 from vfxswap.pipeline.findings import check_licences, check_stages, with_files
 from vfxswap.pipeline.key import content_key
@@ -122,6 +122,7 @@ class _Draft:
         if self.goal is not None:
             inputs = _inputs(self.path, self.shot, self.entries, self.identities, self.slots)
             check_delivery(self.goal, self.plate, inputs, self.notes)
+            check_layers(self.goal, self.plate, self.slots, self.notes)
         self._choose_device(device)
         if self.shot is not None:
             brief = self._brief(self.shot, today)
@@ -183,7 +184,7 @@ class _Draft:
             writer=goal.writer,
             delivery_path=goal.path,
             writer_options=goal.options,
-            layers=goal.layers,
+            layers=order_of(goal, self.slots),
             identities=self.identities,
             casting=casting,
             stages=self.stages,

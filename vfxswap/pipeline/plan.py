@@ -10,6 +10,7 @@ from typing import Any
 from vfxswap.clock import FrameRange
 from vfxswap.color import ColorTags
 from vfxswap.identity import Identity
+from vfxswap.layers import LayerOrder
 from vfxswap.media import DeliveryOptions, PlateInfo, Reader, Writer
 from vfxswap.modelfile import ModelFile
 from vfxswap.models import ModelStore
@@ -70,7 +71,8 @@ class Pipeline:
     writer: type[Writer]
     delivery_path: Path
     writer_options: DeliveryOptions
-    layers: tuple[str, ...]
+    layers: LayerOrder
+    """Extra pictures of the delivery; perhaps none."""
     identities: Mapping[str, Identity]
     """Who is put in, in the file's order; all with valid consent."""
     casting: Mapping[str, FaceRule]

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from vfxswap.clock import check_frames, parse_rate
 from vfxswap.color import SPACES
 from vfxswap.errors import UsageError
+from vfxswap.layers import LAYERS, LayerName, Storing
 from vfxswap.stage import InputPath, PipelinePath
 
 
@@ -201,6 +202,14 @@ class Delivery(Table):
         description="The file to write, relative to the pipeline file; its suffix says the format. An image sequence as"
         " `out.%04d.exr`, `out.####.exr`, `out.@@@@.exr` or `out.$F4.exr`, numbered as the plate is."
     )
-    layers: tuple[str, ...] = Field(
-        default=(), description="Extra images beside the result, where the writer can hold them."
+    layers: tuple[LayerName, ...] = Field(
+        default=(),
+        description="Extra pictures by which the join can be done again elsewhere: "
+        + "; ".join(f"`{name}`, {kind.summary}" for name, kind in LAYERS.items())
+        + ".",
+    )
+    layers_as: Storing = Field(
+        default="files",
+        description="Where layers are stored: an EXR sequence for each beside the delivery (`sh010_matte.####.exr`), or"
+        " within an EXR delivery as more channels (`vfxswap_matte.A`) or more parts.",
     )

@@ -142,7 +142,8 @@ def test_the_writers_own_options(complaints: Complaints, pipeline_text: str) -> 
     assert complaints(text) == [
         'job.toml: delivery: codec: is none of what may stand here (found \'smal\'); allowed: "fine", "small"; did you'
         " mean 'small'?",
-        "job.toml: delivery: qualty: unknown key (found 3); allowed: codec, depth, layers, path, quality; did you mean"
+        "job.toml: delivery: qualty: unknown key (found 3); allowed: codec, depth, layers, layers_as, path,"
+        " quality; did you mean"
         " 'quality'?",
         "job.toml: delivery: layers: the writer 'text' cannot write layers; leave layers out (found ['matte'])",
     ]
