@@ -222,7 +222,7 @@ def with_head(data: bytes, old_size: int, head: ExrHead) -> bytes:
     Raises:
         DamagedExr: A chunk is missing, or lies outside the file.
     """
-    table = _chunk_places(data, old_size)
+    table = chunk_places(data, old_size)
     start = head.encoded()
     moved = (table + np.uint64(len(start)) - np.uint64(old_size)).astype("<u8")
     return b"".join((start, moved.tobytes(), memoryview(data)[old_size + 8 * len(table) :]))
@@ -242,7 +242,7 @@ def check_layout(one: ExrHead, other: ExrHead) -> None:
                 raise ValueError(f"the library encoded pixels for another {name.decode()}")
 
 
-def _chunk_places(data: bytes, start: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+def chunk_places(data: bytes, start: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
     """Where each chunk of each part begins, in bytes; the first chunk begins where the tables end."""
     if start + 8 > len(data):
         raise DamagedExr("it ends before its pixels")

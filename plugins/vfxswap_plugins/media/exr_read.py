@@ -17,6 +17,7 @@ from vfxswap.color import SPACES, ColorTags, Matrix, PixelLayout, Range, Transfe
 from vfxswap.errors import MediaError, TruncatedPlate
 from vfxswap.frame import Picture, Plane
 from vfxswap.geometry import Box
+from vfxswap_plugins.media.exr_chunks import PartChunks, chunks_of, part_alone
 from vfxswap_plugins.media.exr_header import (
     COMPRESSIONS,
     DamagedExr,
@@ -25,7 +26,6 @@ from vfxswap_plugins.media.exr_header import (
     PartHead,
     attributes_of,
     read_head,
-    with_head,
 )
 from vfxswap_plugins.media.stored import Stored
 
@@ -51,16 +51,42 @@ class Place(NamedTuple):
     """Channels in the layout's order."""
 
 
+DecodedPart = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""The library's own header and channels; nobody changes them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ExrFile:
-    """All that one file holds."""
+    """All that one file holds: the part of its picture decoded, the others as they are stored."""
 
+    path: Path
+    data: bytes
+    """The file, whole."""
     head: ExrHead
     """As it stands in the file."""
-    parts: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...]
-    """The library's own headers and channels, for writing; nobody changes them."""
+    start: int
+    """Bytes of the head."""
+    chunks: tuple[PartChunks, ...]
+    """Where the pixels of each part are."""
     place: Place
     """The picture's colours."""
+    own: DecodedPart
+    """The part that the picture is in."""
+
+    @property
+    def parts(self) -> tuple[DecodedPart, ...]:
+        """All parts, decoded.
+
+        Raises:
+            MediaError: One of them is damaged.
+        """
+        return tuple(self.own if i == self.place.part else self._decoded(i) for i in range(len(self.head.parts)))
+
+    def _decoded(self, index: int) -> DecodedPart:
+        try:
+            return decoded(part_alone(self.data, self.head, self.chunks, index))
+        except (DamagedExr, RuntimeError, ValueError) as error:
+            raise _damaged(self.path, error) from error
 
 
 class ExrPicture(Picture):
@@ -76,7 +102,7 @@ class ExrPicture(Picture):
     def __init__(
         self, file: ExrFile, layout: PixelLayout, tags: ColorTags, planes: Sequence[Plane] | None = None
     ) -> None:
-        channels = file.parts[file.place.part][1]
+        channels = file.own[1]
         super().__init__([channels[n].pixels for n in file.place.names] if planes is None else planes, layout, tags)
         self.file = file
 
@@ -139,20 +165,29 @@ def read_exr(path: Path, stored: Stored, *, frame: int) -> ExrPicture:
     except OSError as error:
         raise MediaError(f"cannot read {path}: {error.strerror or error}", path=path, frame=frame) from error
     try:
-        head, size = read_head(data)
+        head, start = read_head(data)
         place, _ = _colors(head, path)
-        pixels = with_head(data, size, head.for_pixels())
-        del data
-        opened = OpenEXR.File(io.BytesIO(pixels), separate_channels=True)
-        parts = tuple((opened.header(i), opened.channels(i)) for i in range(len(opened.parts)))
+        chunks = chunks_of(data, start, head)
+        own = decoded(part_alone(data, head, chunks, place.part))
     except (DamagedExr, RuntimeError, ValueError) as error:
         raise _damaged(path, error, frame=frame) from error
-    if len(parts) != len(head.parts):  # the library leaves out a part whose pixels it cannot read, without an error
-        raise _damaged(path, "some of its pixels are missing or cannot be decoded", frame=frame)
-    for _, channels in parts:
-        for channel in channels.values():
-            channel.pixels.flags.writeable = False
-    return ExrPicture(ExrFile(head, parts, place), stored.layout, stored.tags)
+    return ExrPicture(ExrFile(path, data, head, start, chunks, place, own), stored.layout, stored.tags)
+
+
+def decoded(data: bytes) -> DecodedPart:
+    """Decodes a file of one part.
+
+    Raises:
+        DamagedExr: The library cannot decode its pixels; it says so by leaving out the part.
+        RuntimeError: Likewise; it says so.
+    """
+    opened = OpenEXR.File(io.BytesIO(data), separate_channels=True)
+    if len(opened.parts) != 1:
+        raise DamagedExr("some of its pixels are missing or cannot be decoded")
+    channels = opened.channels(0)
+    for channel in channels.values():
+        channel.pixels.flags.writeable = False
+    return opened.header(0), channels
 
 
 def _damaged(path: Path, why: object, *, frame: int | None = None) -> MediaError:

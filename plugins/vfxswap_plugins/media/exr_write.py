@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 import OpenEXR
+from numpy.typing import NDArray
 
 from vfxswap.clock import Timecode
 from vfxswap.color import ColorTags, Primaries, Transfer
 from vfxswap.errors import UsageError
 from vfxswap.frame import Picture, Plane
+from vfxswap_plugins.media.exr_chunks import bodies, chunks_of, lines_between, spliced
 from vfxswap_plugins.media.exr_header import COMPRESSIONS, ExrHead, check_layout, read_head, with_head
 from vfxswap_plugins.media.exr_read import ExrPicture
 
@@ -43,6 +45,8 @@ def kept_compression(plate: str) -> str:
 def encoded_like(picture: ExrPicture, compression: str | None) -> bytes:
     """The plate's file with the picture's colours: all else, the head included, has the plate's own bytes.
 
+    Where the compression stays, these are the plate's own chunks too, but for those of the lines that were changed.
+
     Args:
         picture: The plate's own, or a copy that was changed.
         compression: Name of a compression for all parts; None keeps each part's own, or a lossless one for a lossy one.
@@ -53,6 +57,8 @@ def encoded_like(picture: ExrPicture, compression: str | None) -> bytes:
     """
     file = picture.file
     chosen = [compression or kept_compression(part.compression) for part in file.head.parts]
+    if chosen == [part.compression for part in file.head.parts]:
+        return _with_new_chunks(picture)
     changed = dict(zip(file.place.names, picture.planes, strict=True))
     parts = []
     for index, (header, channels) in enumerate(file.parts):
@@ -64,6 +70,45 @@ def encoded_like(picture: ExrPicture, compression: str | None) -> bytes:
     head = _carried(file.head, written, chosen)
     check_layout(written, head)
     return with_head(data, size, head)
+
+
+def _with_new_chunks(picture: ExrPicture) -> bytes:
+    """The plate's file, of which those chunks alone are encoded anew that hold a line that was changed."""
+    file, index = picture.file, picture.file.place.part
+    chunks, blocks = file.chunks[index], file.chunks[index].blocks
+    new = {}
+    for first, behind in chunks.of_lines(_changed_lines(picture)):
+        lines = lines_between(blocks, chunks.height, first, behind)
+        encoded = _encoded_lines(picture, slice(*lines), first)
+        (places,) = np.nonzero((chunks.lines >= lines[0]) & (chunks.lines < lines[1]))
+        new.update({(index, int(i)): body for i, body in zip(places, encoded, strict=True)})
+    return spliced(file.data, file.start, file.chunks, new) if new else file.data
+
+
+def _changed_lines(picture: ExrPicture) -> NDArray[np.bool_]:
+    own = picture.file.own[1]
+    found = np.zeros(picture.height, dtype=bool)
+    for name, plane in zip(picture.file.place.names, picture.planes, strict=True):
+        before = own[name].pixels
+        if plane is not before:
+            words = f"u{before.itemsize}"  # bits, as a NaN is no equal of itself
+            found |= (plane.view(words) != before.view(words)).any(axis=1)
+    return found
+
+
+def _encoded_lines(picture: ExrPicture, lines: slice, block: int) -> list[bytes]:
+    """Chunks of some lines, which begin and end with whole rows of blocks."""
+    file = picture.file
+    header, channels = file.own
+    planes = dict(zip(file.place.names, picture.planes, strict=True))
+    cut = {name: _channel(each, planes.get(name, each.pixels)[lines]) for name, each in channels.items()}
+    window = file.head.parts[file.place.part].window("dataWindow")
+    corners = ((window.x0, window.y0 + lines.start), (window.x1 - 1, window.y0 + lines.stop - 1))
+    compression = file.head.parts[file.place.part].compression
+    data = _encoded([OpenEXR.Part(_for_writing(header, compression) | {"dataWindow": corners}, cut)])
+    head, start = read_head(data)
+    (chunks,) = chunks_of(data, start, head)
+    return bodies(data, chunks, part=file.place.part if file.head.is_multi_part else None, block=block)
 
 
 def encoded_new(
