@@ -36,6 +36,7 @@ FLOORS: dict[int, set[str]] = {
         "options",
         "report",
         "stage",
+        "timeline",
         "trackfile",
         "trained",
         "weights",
@@ -49,6 +50,7 @@ FLOORS: dict[int, set[str]] = {
         "crops",
         "drivers",
         "facesets",
+        "farm",
         "lab",
         "line",
         "portraits",
@@ -64,6 +66,7 @@ FLOORS: dict[int, set[str]] = {
 """The floor of every module and package of `vfxswap`."""
 WINGS: dict[str, set[str]] = {
     "facesets": set(),
+    "farm": set(),
     "lab": set(),
     "score": set(),
     "testing": set(),
@@ -88,11 +91,15 @@ PLACES: dict[str, set[str]] = {
     "typer": {"cli", "lab"},
     "rich": {"cli"},
     "pytest": {"testing"},
+    "openjd": {"farm"},
+    "ray": {"farm"},
+    "yaml": {"farm"},
+    "opentimelineio": {"timeline"},
 }
 """Where a library may be imported."""
 FIELD_WORDS = {"alpha", "dfm", "grain", "occlusion"}
 """Names of stages that are words of the field too: channels and forms of files, what film shows, what hides a face."""
-HEAVY = ("torch", "cv2", "av", "kornia", "onnxruntime", "OpenImageIO", "PyOpenColorIO")
+HEAVY = ("torch", "cv2", "av", "kornia", "onnxruntime", "OpenImageIO", "PyOpenColorIO", "opentimelineio")
 
 
 def imports(file: Path, package: str) -> Iterator[str]:

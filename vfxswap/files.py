@@ -84,6 +84,12 @@ class FramePattern:
         """Whether there is a place for the number; else one file stands for all frames."""
         return self._match is not None
 
+    @property
+    def digits(self) -> int:
+        """The least digits of the number; 0 for one without leading zeros."""
+        printf, hashes, ats, houdini = self._match.groups() if self._match is not None else ("",) * 4
+        return len(hashes or ats or "") or int(printf or houdini or 0)
+
     def path(self, frame: int) -> Path:
         """The file of a frame, there or not."""
         if self._match is None:
