@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from vfxswap.identity import Identity
 from vfxswap.line import Meter, Station, carry, reach
 from vfxswap.pipeline import Pipeline, PlannedStage
 from vfxswap.portraits import Eyes, look_at
-from vfxswap.stage import Aligner, Blend, ColorMatch, Detector, Setting, Stage, Swapper, SwapperOptions
+from vfxswap.stage import Aligner, Blend, ColorMatch, Detector, Setting, Span, Stage, Swapper, SwapperOptions
 
 T = TypeVar("T")
 
@@ -71,6 +71,13 @@ def assembled(workshop: Workshop) -> Iterator[list[Station]]:
         yield _Assembly(workshop, stack).stations()
 
 
+def declared_reach(plan: Pipeline, host: Host) -> Span:
+    """How far the windows of all stages together look, as their options say; no stage is opened."""
+    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        shop = Workshop(plan=plan, host=host, device=torch.device("cpu"), pool=pool, ahead=1)
+        return _Assembly(shop, stack).declared_reach()
+
+
 class _Assembly:
     def __init__(self, workshop: Workshop, stack: ExitStack) -> None:
         self._shop, self._stack, self._plan = workshop, stack, workshop.plan
@@ -97,6 +104,11 @@ class _Assembly:
         if self._plan.layers.names:
             stations.append(Station("layers", _HOST, MakeLayers(self._plan.layers, self._shot.view)))
         return stations
+
+    def declared_reach(self) -> Span:
+        own = reach(self._time_steps())
+        windows = [self._made(planned).window for planned in self._plan.stages]
+        return Span(own.behind + sum(w.behind for w in windows), own.ahead + sum(w.ahead for w in windows))
 
     def _time_steps(self) -> list[Station]:
         """The host's own steps: where shots begin, if any stage looks at neighbours."""
