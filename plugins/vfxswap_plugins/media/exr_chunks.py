@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vfxswap_plugins.media.exr_header import DamagedExr, ExrHead, PartHead, chunk_places
+from vfxswap_plugins.media.exr_header import LONG_NAMES, TILED, DamagedExr, ExrHead, PartHead, chunk_places
 
-_TILED, _LONG_NAMES, _VERSION = 1 << 9, 1 << 10, 2
+_VERSION = 2
 _PART_BYTES = 4
 """Of the number of its part, which a chunk of a multi-part file begins with."""
 _LINES_BYTES, _TILE_BYTES = 8, 20
@@ -98,7 +98,7 @@ def _part_chunks(data: bytes, places: NDArray[np.int64], head: ExrHead, index: i
 
 
 def _is_tiled(head: ExrHead, part: PartHead) -> bool:
-    return part.text("type") == "tiledimage" if head.is_multi_part else bool(head.flags & _TILED)
+    return part.text("type") == "tiledimage" if head.is_multi_part else bool(head.flags & TILED)
 
 
 def _tile_height(part: PartHead) -> int:
@@ -111,7 +111,7 @@ def _tile_height(part: PartHead) -> int:
 def part_alone(data: bytes, head: ExrHead, chunks: Sequence[PartChunks], index: int) -> bytes:
     """One part as a file of its own, under a head that holds what its pixels need and nothing else."""
     mine, whole = chunks[index], memoryview(data)
-    flags = _VERSION | (head.flags & _LONG_NAMES) | _TILED * mine.is_tiled
+    flags = _VERSION | (head.flags & LONG_NAMES) | TILED * mine.is_tiled
     start = ExrHead(flags, head.for_pixels().parts[index : index + 1]).encoded()
     skipped = _PART_BYTES * head.is_multi_part
     sizes = mine.sizes - skipped

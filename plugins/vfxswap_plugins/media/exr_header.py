@@ -19,7 +19,8 @@ import numpy as np
 from vfxswap.geometry import Box
 
 _MAGIC = 20000630
-_TILED, _LONG_NAMES, _DEEP, _MULTI_PART = 1 << 9, 1 << 10, 1 << 11, 1 << 12
+TILED, LONG_NAMES, _DEEP, MULTI_PART = 1 << 9, 1 << 10, 1 << 11, 1 << 12
+"""Bits of `ExrHead.flags`."""
 _VERSION = 0xFF
 COMPRESSIONS = (
     *("none", "rle", "zips", "zip", "piz", "pxr24", "b44", "b44a", "dwaa", "dwab"),
@@ -144,7 +145,7 @@ class ExrHead:
     @property
     def is_multi_part(self) -> bool:
         """Whether it says so; such a file may have one part."""
-        return bool(self.flags & _MULTI_PART)
+        return bool(self.flags & MULTI_PART)
 
     @property
     def is_deep(self) -> bool:
@@ -183,7 +184,7 @@ def read_head(data: bytes) -> tuple[ExrHead, int]:
         attributes, place = _read_attributes(data, place)
         if attributes:
             parts.append(PartHead(tuple(attributes)))
-        if not (flags & _MULTI_PART and attributes):
+        if not (flags & MULTI_PART and attributes):
             break
     if not parts:
         raise DamagedExr("its head is empty")

@@ -59,13 +59,13 @@ def encoded_like(picture: ExrPicture, compression: str | None) -> bytes:
     chosen = [compression or kept_compression(part.compression) for part in file.head.parts]
     if chosen == [part.compression for part in file.head.parts]:
         return _with_new_chunks(picture)
-    changed = dict(zip(file.place.names, picture.planes, strict=True))
+    changed = picture.own_planes
     parts = []
     for index, (header, channels) in enumerate(file.parts):
         colors = changed if index == file.place.part else {}
         own = {name: _channel(channel, colors.get(name)) for name, channel in channels.items()}
-        parts.append(OpenEXR.Part(_for_writing(header, chosen[index]), own))
-    data = _encoded(parts)
+        parts.append(OpenEXR.Part(for_writing(header, chosen[index]), own))
+    data = encoded(parts)
     written, size = read_head(data)
     head = _carried(file.head, written, chosen)
     check_layout(written, head)
@@ -87,8 +87,8 @@ def _with_new_chunks(picture: ExrPicture) -> bytes:
 
 def _changed_lines(picture: ExrPicture) -> NDArray[np.bool_]:
     own = picture.file.own[1]
-    found = np.zeros(picture.height, dtype=bool)
-    for name, plane in zip(picture.file.place.names, picture.planes, strict=True):
+    found = np.zeros(picture.inner.height, dtype=bool)
+    for name, plane in picture.own_planes.items():
         before = own[name].pixels
         if plane is not before:
             words = f"u{before.itemsize}"  # bits, as a NaN is no equal of itself
@@ -100,12 +100,12 @@ def _encoded_lines(picture: ExrPicture, lines: slice, block: int) -> list[bytes]
     """Chunks of some lines, which begin and end with whole rows of blocks."""
     file = picture.file
     header, channels = file.own
-    planes = dict(zip(file.place.names, picture.planes, strict=True))
+    planes = picture.own_planes
     cut = {name: _channel(each, planes.get(name, each.pixels)[lines]) for name, each in channels.items()}
     window = file.head.parts[file.place.part].window("dataWindow")
     corners = ((window.x0, window.y0 + lines.start), (window.x1 - 1, window.y0 + lines.stop - 1))
     compression = file.head.parts[file.place.part].compression
-    data = _encoded([OpenEXR.Part(_for_writing(header, compression) | {"dataWindow": corners}, cut)])
+    data = encoded([OpenEXR.Part(for_writing(header, compression) | {"dataWindow": corners}, cut)])
     head, start = read_head(data)
     (chunks,) = chunks_of(data, start, head)
     return bodies(data, chunks, part=file.place.part if file.head.is_multi_part else None, block=block)
@@ -132,9 +132,21 @@ def encoded_new(
     kind = np.float16 if layout.bits == 16 else np.float32
     planes = zip((*names, "A"), picture.planes, strict=False)
     channels = {name: OpenEXR.Channel(np.ascontiguousarray(plane, dtype=kind)) for name, plane in planes}
+    header = new_header(tags, compression, rate=rate, timecode=timecode, aspect=aspect)
+    return encoded([OpenEXR.Part(header, channels)])
+
+
+def new_header(
+    tags: ColorTags, compression: str, *, rate: Fraction, timecode: str | None, aspect: Fraction
+) -> dict[str, Any]:
+    """The library's header of a new file; arguments as for `encoded_new`.
+
+    Raises:
+        UsageError: The timecode has no place in one.
+    """
     header: dict[str, Any] = {
         "type": OpenEXR.scanlineimage,
-        "compression": _number(compression),
+        "compression": compression_number(compression),
         "framesPerSecond": rate,
         "pixelAspectRatio": float(aspect),
     }
@@ -142,16 +154,18 @@ def encoded_new(
         header["colorInteropID"], header["chromaticities"] = _CHROMATICITIES[tags.primaries]
     if timecode is not None:
         header["timeCode"] = _timecode(timecode, rate)
-    return _encoded([OpenEXR.Part(header, channels)])
+    return header
 
 
-def _number(compression: str) -> Any:
+def compression_number(compression: str) -> Any:
+    """The library's value for a compression's name."""
     return OpenEXR.Compression(COMPRESSIONS.index(compression))
 
 
-def _for_writing(header: Mapping[str, Any], compression: str) -> dict[str, Any]:
+def for_writing(header: Mapping[str, Any], compression: str) -> dict[str, Any]:
+    """The library's header of a part that was read, for one that is compressed in another way."""
     own = {name: value for name, value in header.items() if name not in {"channels", "chunkCount"}}
-    return own | {"compression": _number(compression)}
+    return own | {"compression": compression_number(compression)}
 
 
 def _channel(channel: Any, plane: Plane | None) -> Any:
@@ -160,7 +174,8 @@ def _channel(channel: Any, plane: Plane | None) -> Any:
     return OpenEXR.Channel(np.ascontiguousarray(plane), channel.xSampling, channel.ySampling, channel.pLinear)
 
 
-def _encoded(parts: list[Any]) -> bytes:
+def encoded(parts: list[Any]) -> bytes:
+    """A file of some parts, by the library alone."""
     stream = io.BytesIO()
     OpenEXR.File(parts).write(stream)
     return stream.getvalue()
