@@ -34,6 +34,9 @@ class _Code(NamedTuple):
     """The largest word."""
 
 
+_FLOAT = _Code(0, 1, 1)
+
+
 def same_samples(a: PixelLayout, a_tags: ColorTags, b: PixelLayout, b_tags: ColorTags) -> bool:
     """Whether pictures of the two layouts hold the same words for the same colours, so that planes may be copied."""
     stored_alike = replace(a, name=b.name, chroma_location=b.chroma_location) == b
@@ -51,7 +54,7 @@ def converted(
     target has no place for is left out.
 
     Args:
-        planes: In the source's order, integer.
+        planes: In the source's order; integer, or R'G'B' or gray in float, whose values beyond 0..1 are kept likewise.
         source: Their layout.
         source_tags: Their matrix and range; complete.
         target: The layout wanted; integer.
@@ -104,10 +107,7 @@ def _rgb_to_ycbcr(
     if target_tags.matrix not in LUMA_WEIGHTS:
         raise ColorError(f"R'G'B' cannot become Y'CbCr by the matrix {target_tags.matrix.name}; state the colour space")
     weight_r, weight_b = LUMA_WEIGHTS[target_tags.matrix]
-    code = _luma(source, source_tags.range)
-    red, green, blue = (
-        ((plane >> source.shift).astype(np.float32) - code.zero) * np.float32(1 / code.span) for plane in planes[:3]
-    )
+    red, green, blue = (_values(plane, source, source_tags.range) for plane in planes[:3])
     luma = red * weight_r + green * (1 - weight_r - weight_b) + blue * weight_b
     result = [_coded(luma, _luma(target, target_tags.range), target)]
     flat = replace(source, chroma_log2=(0, 0))
@@ -138,7 +138,9 @@ def _word(layout: PixelLayout) -> type[np.uint8] | type[np.uint16]:
 
 
 def _luma(layout: PixelLayout, span: Range) -> _Code:
-    """Y', R', G', B' and gray (H.273 8.3, equations for VideoFullRangeFlag 0 and 1)."""
+    """Y', R', G', B' and gray (H.273 8.3, equations for VideoFullRangeFlag 0 and 1); of floats nothing is asked."""
+    if layout.is_float:
+        return _FLOAT
     top = (1 << layout.bits) - 1
     if _is_full(span):
         return _Code(0, top, top)
@@ -156,7 +158,22 @@ def _is_full(span: Range) -> bool:
     return span is Range.FULL
 
 
+def _values(plane: Plane, layout: PixelLayout, span: Range) -> Samples:
+    """R'G'B' from its words; 0..1 is black to white."""
+    if layout.is_float:
+        return plane.astype(np.float32)
+    code = _luma(layout, span)
+    return ((plane >> layout.shift).astype(np.float32) - code.zero) * np.float32(1 / code.span)
+
+
+def coded_alpha(values: Samples, layout: PixelLayout) -> NDArray[Any]:
+    """The words of `(H, W)` alpha 0..1 in a layout: all of them are used, in every coding."""
+    return _coded(values, _luma(layout, Range.FULL), layout)
+
+
 def _recoded(plane: Plane, source: PixelLayout, target: PixelLayout, old: _Code, new: _Code) -> NDArray[Any]:
+    if source.is_float:
+        return _coded(np.nan_to_num(plane.astype(np.float32)), new, target)
     table = (_table(source.bits, old, new) << target.shift).astype(_word(target))
     result: NDArray[Any] = table[plane >> source.shift if source.shift else plane]
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from vfxswap.color import ColorTags, PixelLayout, Range
@@ -59,6 +59,10 @@ class MovieCodec:
     """Whether columns and rows must be multiples of the chroma grid."""
     tag: str | None = None
     """Sample description in QuickTime and MP4, where FFmpeg's own choice is not the one that players take."""
+    shown: tuple[str, ...] = ()
+    """Formats for what a view transform makes of a plate, the usual first; `formats` if empty."""
+    has_vui: bool = False
+    """Whether the stream says all of H.273's numbers itself; the others have few or none, and QuickTime's count."""
 
 
 def _avc(depths: tuple[str, ...]) -> tuple[str, ...]:
@@ -67,12 +71,13 @@ def _avc(depths: tuple[str, ...]) -> tuple[str, ...]:
 
 def _prores(profile: str, *formats: str) -> MovieCodec:
     # Apple's decoders look for the vendor; 16 bits of alpha are the only depth that loses nothing of 10.
-    options = {"profile": profile, "vendor": "apl0", "alpha_bits": "16"}
+    options = {"profile": profile, "vendor": "apl0", "alpha_bits": "16", "field_order": "progressive"}
     return MovieCodec("prores_ks", formats, _MOV | {".mkv"}, options, has_full_range=False)
 
 
 def _dnxhr(profile: str, *formats: str) -> MovieCodec:
-    return MovieCodec("dnxhd", formats, _MXF, {"profile": profile}, smallest=(256, 120))
+    options = {"profile": profile, "field_order": "progressive"}
+    return MovieCodec("dnxhd", formats, _MXF, options, smallest=(256, 120))
 
 
 def _ffv1() -> MovieCodec:
@@ -90,11 +95,21 @@ def _ffv1() -> MovieCodec:
     # Intra-only, with a checksum in each slice (RFC 9043), and as many slices on every machine: the same bytes.
     options = {"level": "3", "g": "1", "slices": "16", "slicecrc": "1"}
     known = tuple(name for name in formats if is_known(name))
-    return MovieCodec("ffv1", known, frozenset({".mkv"}), options, is_lossless=True)
+    return MovieCodec(
+        "ffv1", known, frozenset({".mkv"}), options, is_lossless=True, shown=("gbrp16le", "gbrap16le"), has_vui=True
+    )
 
 
 CODECS: dict[CodecName, MovieCodec] = {
-    "h264": MovieCodec("libx264", _avc(("", "10le")), _MP4, quality=16, whole_chroma=True),
+    "h264": MovieCodec(
+        "libx264",
+        _avc(("", "10le")),
+        _MP4,
+        quality=16,
+        whole_chroma=True,
+        shown=("yuv420p", "yuv420p10le"),
+        has_vui=True,
+    ),
     "h265": MovieCodec(
         "libx265",
         (*_avc(("", "10le", "12le")), "gbrp", "gbrp10le", "gbrp12le"),
@@ -103,6 +118,8 @@ CODECS: dict[CodecName, MovieCodec] = {
         quality=16,
         whole_chroma=True,
         tag="hvc1",
+        shown=("yuv420p10le",),
+        has_vui=True,
     ),
     "prores_proxy": _prores("proxy", "yuv422p10le"),
     "prores_lt": _prores("lt", "yuv422p10le"),
@@ -128,6 +145,12 @@ _DEFAULTS: dict[str, tuple[CodecName, ...]] = {
 }
 
 
+def codec_of(name: CodecName, suffix: str) -> MovieCodec:
+    """A codec as it is in a container: the MXF descriptor of DNxHR 444 has no place for a range."""
+    codec = CODECS[name]
+    return replace(codec, has_full_range=False) if (name, suffix) == ("dnxhr_444", ".mxf") else codec
+
+
 def default_codec(suffix: str, plate: PixelLayout, tags: ColorTags) -> CodecName:
     """The codec of a delivery that names none.
 
@@ -149,6 +172,25 @@ def fitting_format(codec: MovieCodec, plate: PixelLayout, tags: ColorTags) -> st
     """
     held = [name for name in codec.formats if not losses(codec, name, plate, tags)]
     return min(held, key=lambda name: _change(layout_of(name), plate), default=None)
+
+
+def shown_codec(suffix: str, *, has_alpha: bool, is_hdr: bool) -> CodecName:
+    """The codec that shows what a view transform makes of a plate, where the delivery names none."""
+    plain: dict[str, CodecName] = {".mov": "prores_hq", ".mp4": "h264", ".m4v": "h264", ".mkv": "ffv1"}
+    if has_alpha and suffix == ".mov":
+        return "prores_4444"
+    name = plain.get(suffix, "dnxhr_hqx")
+    return "h265" if is_hdr and name == "h264" else name
+
+
+def shown_format(codec: MovieCodec, *, has_alpha: bool, is_hdr: bool) -> str | None:
+    """The pixel format for what a view transform makes of a plate; None if the codec has none with such alpha.
+
+    PQ and HLG spread light so thin that 8 bits show steps: they go into 10 where there are 10.
+    """
+    fitting = [name for name in codec.shown or codec.formats if layout_of(name).has_alpha == has_alpha]
+    deep = [name for name in fitting if layout_of(name).bits > 8] if is_hdr else []
+    return next(iter(deep or fitting), None)
 
 
 def losses(codec: MovieCodec, pix_fmt: str, plate: PixelLayout, tags: ColorTags) -> list[str]:

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from vfxswap.media import PlateInfo
 from vfxswap_plugins.media.layouts import chroma_location, layout_of
+from vfxswap_plugins.media.movie_hdr import hdr_notes
 from vfxswap_plugins.media.movie_index import MovieIndex
 from vfxswap_plugins.media.tags import Said, read_tags
 
@@ -70,7 +71,7 @@ def plate_info(
         pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
         rotation=rotation,
         interlaced=context.field_order not in _PROGRESSIVE_ORDERS or first.interlaced_frame,
-        metadata=metadata | unsaid | matrix,
+        metadata=metadata | unsaid | matrix | hdr_notes(first),
     )
 
 

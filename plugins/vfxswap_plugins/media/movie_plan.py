@@ -1,38 +1,33 @@
-"""A movie delivery, decided and checked before anything is opened."""
+"""A movie delivery, decided before anything is opened."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-import av
 from pydantic import Field
 
-from vfxswap.color import ColorTags, PixelLayout
+from vfxswap.color import ColorTags, PixelLayout, Transfer
+from vfxswap.geometry import Box
 from vfxswap.media import DeliveryOptions, PlateInfo
 from vfxswap_plugins.media.layouts import layout_of
 from vfxswap_plugins.media.movie_codecs import (
-    CODECS,
     FORMATS,
     CodecName,
     MovieCodec,
-    converts,
+    codec_of,
     default_codec,
     fitting_format,
-    losses,
+    shown_codec,
+    shown_format,
 )
-from vfxswap_plugins.media.movie_header import DISPLAY_MATRIX, stored_size
-from vfxswap_plugins.media.pending_file import folder_problems
-from vfxswap_plugins.media.tags import delivered_tags
+from vfxswap_plugins.media.movie_header import stored_size
+from vfxswap_plugins.media.movie_look import Look, Wish, look_of
+from vfxswap_plugins.media.tags import delivered_tags, quicktime_tags
 
-_SQUARE_ENOUGH = Fraction(1, 200)
-"""A pixel aspect that differs less from 1 may be lost: half a pixel in a hundred."""
-_DECODER_NAMES = {"dts": "dca"}
-"""Codecs whose decoder in FFmpeg has another name."""
+_SHOWN = PixelLayout("shown", "rgb", 32, is_float=True)
+"""What a view transform makes."""
 
 
 class MovieOptions(DeliveryOptions):
@@ -54,6 +49,30 @@ class MovieOptions(DeliveryOptions):
         description="FFmpeg's name of the stored pixel format, such as yuv420p; states that what it cannot hold of the"
         " plate (depth, chroma, alpha) may be lost. By default the one that holds the plate with the least change.",
     )
+    alpha: Literal["plate", "matte", "none"] | None = Field(
+        default=None,
+        description="What the movie's alpha is, in prores_4444, prores_4444xq and ffv1: the plate's own, the matte of"
+        " what was replaced (straight: colours are not multiplied by it), or nothing. By default the plate's, if it has"
+        " one, and a codec that has no place for it is refused.",
+    )
+    display: str | None = Field(
+        default=None,
+        description="The display for which a scene-linear plate, or one in a camera's log, is shown, by its name in the"
+        " OpenColorIO configuration, such as `Rec.1886 Rec.709 - Display`.",
+    )
+    view: str | None = Field(
+        default=None,
+        description="The view of the display, such as `ACES 2.0 - SDR 100 nits (Rec.709)`; by default its first.",
+    )
+    color_space: str | None = Field(
+        default=None,
+        description="Instead of display and view: the colour space that the movie is brought into, by its name in the"
+        " configuration.",
+    )
+    tags: Literal["bt709", "srgb", "bt601-625", "bt601-525", "bt2020", "p3-d65", "hlg", "pq"] | None = Field(
+        default=None,
+        description="What the movie says of its colour, where the name of display or color_space does not tell.",
+    )
     threads: int = Field(
         default=0,
         ge=0,
@@ -61,6 +80,11 @@ class MovieOptions(DeliveryOptions):
         description="Threads of the encoder; 0 takes all cores. The bits of h264 and h265 depend on it, their pictures"
         " hardly; ffv1, ProRes and DNxHR do not depend on it.",
     )
+
+    @property
+    def wish(self) -> Wish:
+        """The transform that is asked for."""
+        return Wish(self.display, self.view, self.color_space, self.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +99,18 @@ class MoviePlan:
     """How pictures are stored; the name is FFmpeg's pixel format."""
     tags: ColorTags
     """What their numbers mean."""
+    said_tags: ColorTags
+    """The same in the numbers that container and codec have for it."""
     width: int
     """Stored columns."""
     height: int
     """Stored rows."""
+    window: Box | None
+    """The part of the plate's picture that is delivered, which may reach beyond it; None is all of it."""
+    look: Look | None
+    """How scene light is shown."""
+    has_matte: bool
+    """Whether alpha is the matte."""
     drops_alpha: bool
     """Whether alpha may be lost because the user said so; otherwise each picture must be opaque if it has no place."""
 
@@ -87,129 +119,71 @@ def planned(path: Path, options: MovieOptions, like: PlateInfo, tags: ColorTags)
     """Decides on codec, pixel format and tags.
 
     Raises:
-        ValueError: One of `problems` stands in the way.
+        ValueError: One of `movie_checks.problems` stands in the way.
+        ColorError: Likewise.
     """
-    name = options.codec or default_codec(path.suffix.lower(), like.layout, tags)
-    codec = CODECS[name]
-    pix_fmt = options.pixel_format or _chosen(codec, like, tags)
+    suffix = path.suffix.lower()
+    name = codec_name(suffix, options, like, tags)
+    codec = codec_of(name, suffix)
+    pix_fmt = options.pixel_format or chosen(codec, options, like, tags)
     if pix_fmt is None:
         raise ValueError(f"{name} has no pixel format for the plate")
     layout = layout_of(pix_fmt, like.layout.chroma_location)
-    width, height = stored_size(like)
-    delivered = delivered_tags(tags, like.layout, layout, full_range=codec.has_full_range)
-    container = FORMATS[path.suffix.lower()]
-    return MoviePlan(codec, container, layout, delivered, width, height, drops_alpha=options.pixel_format is not None)
+    look = look_of(options.wish, tags) if options.wish.is_said else None
+    source, meaning = (like.layout, tags) if look is None else (_SHOWN, look.tags)
+    delivered = delivered_tags(meaning, source, layout, full_range=codec.has_full_range)
+    container = FORMATS[suffix]
+    width, height = stored_size(like) if like.display is None else (like.display.width, like.display.height)
+    return MoviePlan(
+        codec=codec,
+        container=container,
+        layout=layout,
+        tags=delivered,
+        said_tags=quicktime_tags(delivered) if container == "mov" and not codec.has_vui else delivered,
+        width=width,
+        height=height,
+        window=like.display,
+        look=look,
+        has_matte=options.alpha == "matte",
+        drops_alpha=options.pixel_format is not None or options.alpha == "none",
+    )
 
 
-def problems(path: Path, options: MovieOptions, like: PlateInfo, tags: ColorTags) -> list[str]:
-    """What is wrong with a delivery, in words that say what to do; empty if nothing is."""
-    found = list(folder_problems(path))
-    if path.suffix.lower() not in FORMATS:
-        return [*found, f"a movie cannot be written as {path.suffix!r}; allowed: {', '.join(FORMATS)}"]
-    name = options.codec or default_codec(path.suffix.lower(), like.layout, tags)
-    found += _codec_problems(path, name, options)
-    stored = list(_storage_problems(path, name, options, like, tags))
-    found += stored or _size_problems(name, planned(path, options, like, tags))
-    return [*found, *_container_problems(path, name, like)]
+def codec_name(suffix: str, options: MovieOptions, like: PlateInfo, tags: ColorTags) -> CodecName:
+    """The codec that is asked for, or the one that fits.
+
+    Raises:
+        ColorError: What `look_of` raises.
+    """
+    if options.codec is not None:
+        return options.codec
+    layout = wanted(options, like)
+    if options.wish.is_said:
+        return shown_codec(suffix, has_alpha=layout.has_alpha, is_hdr=_is_hdr(options, tags))
+    return default_codec(suffix, layout, tags)
 
 
-def _chosen(codec: MovieCodec, like: PlateInfo, tags: ColorTags) -> str | None:
-    pix_fmt = fitting_format(codec, like.layout, tags)
+def wanted(options: MovieOptions, like: PlateInfo) -> PixelLayout:
+    """The plate's layout with the alpha that the delivery shall have."""
+    has_alpha = {"plate": like.layout.has_alpha, "matte": True, "none": False}
+    return replace(like.layout, has_alpha=has_alpha[options.alpha or "plate"])
+
+
+def _is_hdr(options: MovieOptions, tags: ColorTags) -> bool:
+    return look_of(options.wish, tags).tags.transfer in {Transfer.PQ, Transfer.HLG}
+
+
+def chosen(codec: MovieCodec, options: MovieOptions, like: PlateInfo, tags: ColorTags) -> str | None:
+    """The pixel format of a delivery that states none; None if the codec has none that loses nothing.
+
+    Raises:
+        ColorError: What `look_of` raises.
+    """
+    layout = wanted(options, like)
+    if options.wish.is_said:
+        return shown_format(codec, has_alpha=layout.has_alpha, is_hdr=_is_hdr(options, tags))
+    pix_fmt = fitting_format(codec, layout, tags)
     if pix_fmt is None and like.codec == "gif":
         # Every GIF is decoded with alpha, which few use: each picture is looked at as it is written.
-        pix_fmt = fitting_format(codec, replace(like.layout, has_alpha=False), tags)
+        pix_fmt = fitting_format(codec, replace(layout, has_alpha=False), tags)
     return pix_fmt
-
-
-def _codec_problems(path: Path, name: CodecName, options: MovieOptions) -> Iterator[str]:
-    codec = CODECS[name]
-    if path.suffix.lower() not in codec.suffixes:
-        yield f"{name} does not go into {path.suffix}; it goes into {', '.join(sorted(codec.suffixes))}"
-    for key in ("quality", "preset"):
-        if codec.quality is None and getattr(options, key) is not None:
-            yield f"{name} has no {key}; leave it out, or choose h264 or h265"
-
-
-def _storage_problems(
-    path: Path, name: CodecName, options: MovieOptions, like: PlateInfo, tags: ColorTags
-) -> Iterator[str]:
-    codec = CODECS[name]
-    pix_fmt = options.pixel_format
-    if pix_fmt is not None and pix_fmt not in codec.formats:
-        yield f"{name} does not store {pix_fmt}; it stores {', '.join(codec.formats)}"
-    elif pix_fmt is not None and not converts(pix_fmt, like.layout):
-        yield (
-            f"a plate of {like.layout.name} cannot become {pix_fmt} without a colour transform; write an image"
-            " sequence, or ffv1"
-        )
-    elif pix_fmt is None and _chosen(codec, like, tags) is None:
-        nearest = min(codec.formats, key=lambda each: len(losses(codec, each, like.layout, tags)))
-        lost = " and ".join(losses(codec, nearest, like.layout, tags))
-        text = f"{name} cannot hold {lost} of the plate ({like.layout.name}); choose {_holders(path, like, tags)}"
-        if converts(nearest, like.layout):
-            text += f', or state pixel_format = "{nearest}" to accept the loss'
-        yield text
-
-
-def _holders(path: Path, like: PlateInfo, tags: ColorTags) -> str:
-    """The codecs that hold a plate: those for the delivery's own suffix, else for others."""
-    able = [name for name, codec in CODECS.items() if fitting_format(codec, like.layout, tags) is not None]
-    here = [name for name in able if path.suffix.lower() in CODECS[name].suffixes]
-    if here:
-        return f"codec {' or '.join(here)}"
-    there = [f"{name} in {' or '.join(sorted(CODECS[name].suffixes))}" for name in able]
-    return f"codec {' or '.join(there)}" if there else "an image sequence"
-
-
-def _size_problems(name: CodecName, plan: MoviePlan) -> list[str]:
-    least_width, least_height = plan.codec.smallest
-    found = []
-    if plan.width < least_width or plan.height < least_height:
-        found.append(
-            f"{name} needs at least {least_width}x{least_height} pixels, the plate has {plan.width}x{plan.height};"
-            " choose codec ffv1 or prores_hq"
-        )
-    log2_x, log2_y = plan.layout.chroma_log2
-    if plan.codec.whole_chroma and (plan.width % (1 << log2_x) or plan.height % (1 << log2_y)):
-        finer = plan.layout.name.replace("420", "444").replace("422", "444")
-        found.append(
-            f"{name} in {plan.layout.name} needs an even size, the plate is {plan.width}x{plan.height}; state"
-            f' pixel_format = "{finer}", or choose ffv1 in .mkv or prores_hq in .mov: nothing is cropped or padded'
-        )
-    return found
-
-
-def _container_problems(path: Path, name: CodecName, like: PlateInfo) -> Iterator[str]:
-    suffix = path.suffix.lower()
-    if like.interlaced:
-        yield "the plate is interlaced, and its fields would be taken for whole frames; de-interlace it first"
-    if suffix == ".mxf" and (like.rotation or DISPLAY_MATRIX in like.metadata):
-        yield f"the plate is shown turned by {like.rotation} degrees, which .mxf cannot say; choose .mov, .mp4 or .mkv"
-    says_aspect = suffix in {".mov", ".mp4", ".m4v"} or CODECS[name].quality is not None
-    if not says_aspect and abs(like.pixel_aspect - 1) > _SQUARE_ENOUGH:
-        yield (
-            f"the plate's pixels are {like.pixel_aspect} as wide as high, which {name} in {suffix} cannot say;"
-            " choose .mov or .mp4"
-        )
-    if suffix == ".mxf" and like.variable_rate:
-        yield "the plate has a variable frame rate, which .mxf cannot store; choose .mov, .mp4 or .mkv"
-    if suffix == ".mkv" and like.rate > 500:
-        yield f"the plate has {like.rate} frames a second, too many for the milliseconds of .mkv; choose .mov"
-    refused = [name for name in like.audio if _DECODER_NAMES.get(name, name) not in _audio_of(suffix)]
-    if refused:
-        yield (
-            f"the plate's audio ({', '.join(refused)}) cannot be copied into {suffix}; choose"
-            f" {', '.join(other for other in FORMATS if _takes(other, like.audio)) or 'another container'}"
-        )
-
-
-def _takes(suffix: str, audio: tuple[str, ...]) -> bool:
-    return all(_DECODER_NAMES.get(name, name) in _audio_of(suffix) for name in audio)
-
-
-def _audio_of(suffix: str) -> set[str]:
-    """Names of the codecs that a container takes, as FFmpeg says."""
-    if suffix == ".mxf":
-        return {"pcm_s16le", "pcm_s24le"}  # SMPTE ST 382
-    with av.open(os.devnull, "w", format=FORMATS[suffix]) as container:
-        return container.supported_codecs

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import av
-import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
@@ -17,22 +16,23 @@ from av.video.stream import VideoStream
 from vfxswap.clock import Timecode
 from vfxswap.color import ColorTags
 from vfxswap.errors import MediaError, UsageError
-from vfxswap.frame import Frame, Picture
+from vfxswap.frame import Frame
 from vfxswap.media import DeliveryOptions, PlateInfo, Writer
-from vfxswap_plugins.media.convert import converted, same_samples
-from vfxswap_plugins.media.layouts import planes_of, store_of
+from vfxswap_plugins.media.dnxhr import color_volume_of, with_color_volume
 from vfxswap_plugins.media.movie_audio import AudioCopy
+from vfxswap_plugins.media.movie_checks import problems
 from vfxswap_plugins.media.movie_clock import DeliveryClock
 from vfxswap_plugins.media.movie_codecs import FORMATS
 from vfxswap_plugins.media.movie_file import SUFFIXES, open_container, opened_movie, picture_stream
-from vfxswap_plugins.media.movie_header import DISPLAY_MATRIX
+from vfxswap_plugins.media.movie_frame import FrameMaker
+from vfxswap_plugins.media.movie_hdr import CONTENT_LIGHT, MASTERING_DISPLAY, hdr_options, takes_hdr
+from vfxswap_plugins.media.movie_header import DISPLAY_MATRIX, stored_size
 from vfxswap_plugins.media.movie_index import count_frames
-from vfxswap_plugins.media.movie_picture import MoviePicture, new_frame
-from vfxswap_plugins.media.movie_plan import MovieOptions, MoviePlan, planned, problems
+from vfxswap_plugins.media.movie_plan import MovieOptions, MoviePlan, planned
 from vfxswap_plugins.media.pending_file import PendingFile, said_clearly
 from vfxswap_plugins.media.tags import write_tags
 
-_PLATE_NOTES = frozenset({DISPLAY_MATRIX, "color_primaries", "color_transfer"})
+_PLATE_NOTES = frozenset({DISPLAY_MATRIX, MASTERING_DISPLAY, CONTENT_LIGHT, "color_primaries", "color_transfer"})
 """Keys of `PlateInfo.metadata` that are the reader's own remarks."""
 
 
@@ -67,6 +67,20 @@ class MovieWriter(Writer):
         """What is wrong with this delivery of this plate; nothing is opened."""
         return problems(path, _own(options), like, tags)
 
+    @classmethod
+    def remarks(cls, path: Path, options: DeliveryOptions, like: PlateInfo, tags: ColorTags) -> Sequence[str]:
+        """What the movie shows of the plate, and what does not go along."""
+        own = _own(options)
+        plan = planned(path, own, like, tags)
+        said = []
+        if plan.look is not None:
+            said.append(f"the movie shows {plan.look.words}; rounded to {plan.layout.bits} bits, without dither")
+        if plan.window is not None:
+            said.append(f"the movie shows the display window alone, {plan.width}x{plan.height} of the plate's picture")
+        if plan.look is None and MASTERING_DISPLAY in like.metadata and not takes_hdr(plan.codec):
+            said.append("the plate's mastering display and light levels do not go along; h265 and h264 take them")
+        return said
+
     def __init__(
         self, path: Path, options: DeliveryOptions, *, like: PlateInfo, tags: ColorTags, first: int, last: int
     ) -> None:
@@ -76,6 +90,7 @@ class MovieWriter(Writer):
         self._path, self._options, self._like, self._tags = path, own, like, tags
         self._first, self._last = first, last
         self._plan: MoviePlan = planned(path, own, like, tags)
+        self._maker = FrameMaker(path, self._plan, tags, stored_size(like))
         self._written = 0
         self._previous: int | None = None
         self._durations: dict[int, int] = {}
@@ -96,13 +111,13 @@ class MovieWriter(Writer):
                 place for; the disk is full; or the encoder refused it.
         """
         self._check_order(frame)
-        picture = self._encodable(frame)
+        picture = self._maker.made(frame)
         with said_clearly(self._path, frame.number):
             if self._written == 0:
                 self._begin(frame)
             picture.pts, picture.time_base = self._clock.time_of(frame), self._clock.time_base
             picture.pict_type = PictureType.NONE
-            write_tags(picture, self._plan.tags)
+            write_tags(picture, self._plan.said_tags)
             self._durations[picture.pts] = self._clock.duration_of(frame)
             self._mux(picture)
             self._audio_until(frame)
@@ -158,6 +173,8 @@ class MovieWriter(Writer):
         target = av.open(str(self._pending.temporary), "w", format=self._plan.container, options=options)
         self._target: OutputContainer = self._files.enter_context(target)
         notes = {key: value for key, value in self._like.metadata.items() if key not in _PLATE_NOTES}
+        if self._plan.container == "mxf" and self._like.reel:
+            notes["reel_name"] = self._like.reel  # FFmpeg looks for the name of the tape package here
         self._target.metadata.update(notes)
         self._stream = self._add_picture()
         self._audio = AudioCopy(source, self._target) if source is not None and self._like.audio else None
@@ -181,7 +198,7 @@ class MovieWriter(Writer):
         context.time_base = self._clock.time_base
         context.thread_count = self._options.threads
         stream.thread_type = "AUTO"
-        write_tags(context, plan.tags)
+        write_tags(context, plan.said_tags)
         if plan.codec.tag and plan.container in {"mov", "mp4"}:
             context.codec_tag = plan.codec.tag
         if like.rotation:
@@ -203,6 +220,8 @@ class MovieWriter(Writer):
             options["slices"] = _slices(self._plan, options)
         if self._plan.layout.chroma_location != "left" and self._plan.layout.chroma_log2 != (0, 0):
             options["chroma_sample_location"] = self._plan.layout.chroma_location
+        if self._plan.look is None:
+            options |= hdr_options(self._plan.codec, options, self._like.metadata)
         return options
 
     def _slate(self) -> dict[str, str]:
@@ -237,42 +256,10 @@ class MovieWriter(Writer):
             )
         self._previous = frame.number
 
-    def _encodable(self, frame: Frame) -> av.VideoFrame:
-        picture, plan = frame.picture, self._plan
-        if (picture.width, picture.height) != (plan.width, plan.height):
-            raise MediaError(
-                f"{self._path}: frame {frame.number} is {picture.width}x{picture.height}, the delivery was begun as"
-                f" {plan.width}x{plan.height}",
-                path=self._path,
-                frame=frame.number,
-            )
-        self._check_alpha(frame.number, picture)
-        is_same = same_samples(picture.layout, self._tags, plan.layout, plan.tags)
-        if is_same and isinstance(picture, MoviePicture) and picture.frame.format.name == plan.layout.name:
-            return picture.frame
-        planes = (
-            picture.planes if is_same else converted(picture.planes, picture.layout, self._tags, plan.layout, plan.tags)
-        )
-        result = new_frame(plan.width, plan.height, plan.layout.name)
-        for target, plane in zip(planes_of(result, store_of(plan.layout.name), writable=True), planes, strict=True):
-            np.copyto(target, plane)
-        return result
-
-    def _check_alpha(self, number: int, picture: Picture) -> None:
-        layout = picture.layout
-        if not layout.has_alpha or self._plan.layout.has_alpha or self._plan.drops_alpha:
-            return
-        opaque = 1.0 if layout.is_float else ((1 << layout.bits) - 1) << layout.shift
-        if picture.planes[-1].min() < opaque:
-            raise MediaError(
-                f"{self._path}: frame {number} has transparency, for which {self._plan.layout.name} has no place;"
-                f' choose codec ffv1 or prores_4444, or state pixel_format = "{self._plan.layout.name}" to lose it',
-                path=self._path,
-                frame=number,
-            )
-
     def _mux(self, picture: av.VideoFrame | None) -> None:
         for packet in self._stream.encode(picture):
+            if self._plan.codec.encoder == "dnxhd":
+                packet.update(with_color_volume(bytes(packet), color_volume_of(self._plan.tags)))
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
                 if self._written <= _FEW:

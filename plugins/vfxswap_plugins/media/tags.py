@@ -15,6 +15,8 @@ _RESERVED = 0
 _UNSPECIFIED = 2
 _OWN = 256
 """Numbers from here on are vfxswap's own, and no stream can say them."""
+_AS_BT709 = frozenset({Transfer.SMPTE170M, Transfer.BT2020_10, Transfer.BT2020_12})
+"""H.273 table 3: functionally the same as `BT709`."""
 
 
 class Tagged(Protocol):
@@ -72,12 +74,23 @@ def read_tags(container: Said, frame: Said, layout: PixelLayout, path: Path) -> 
 
 
 def write_tags(target: Tagged, tags: ColorTags) -> None:
-    """Sets FFmpeg's four numbers on a frame or a codec context."""
-    in_h273 = tags.primaries < _OWN
-    target.color_primaries = int(tags.primaries) if in_h273 else _UNSPECIFIED
-    target.color_trc = int(tags.transfer)
+    """Sets FFmpeg's four numbers on a frame or a codec context; what H.273 has no number for is left unspecified."""
+    target.color_primaries = int(tags.primaries) if tags.primaries < _OWN else _UNSPECIFIED
+    target.color_trc = int(tags.transfer) if tags.transfer < _OWN else _UNSPECIFIED
     target.colorspace = int(tags.matrix)
     target.color_range = int(tags.range)
+
+
+def quicktime_tags(tags: ColorTags) -> ColorTags:
+    """The same colours by the numbers that QuickTime's `colr` atom has for them (Apple TN2162).
+
+    H.273 has several numbers for one and the same curve (6, 14 and 15 are BT.709's) and for one matrix (5 is 6);
+    QuickTime, and the frame headers of ProRes (SMPTE RDD 36), know 1 and 6 alone: SD is 5-1-6 or 6-1-6, UHD 9-1-9.
+    The curve of sRGB keeps its 13, which RDD 36 does not list: FFmpeg's decoder believes a frame above its container.
+    """
+    transfer = Transfer.BT709 if tags.transfer in _AS_BT709 else tags.transfer
+    matrix = Matrix.SMPTE170M if tags.matrix is Matrix.BT470BG else tags.matrix
+    return replace(tags, transfer=transfer, matrix=matrix)
 
 
 def delivered_tags(tags: ColorTags, plate: PixelLayout, delivery: PixelLayout, *, full_range: bool) -> ColorTags:

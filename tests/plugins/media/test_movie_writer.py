@@ -100,8 +100,8 @@ def test_an_untouched_frame_goes_to_the_encoder_as_the_decoders_own(
     def refuse(*_: object) -> None:
         raise AssertionError("a frame was copied or converted")
 
-    monkeypatch.setattr("vfxswap_plugins.media.movie_writer.new_frame", refuse)
-    monkeypatch.setattr("vfxswap_plugins.media.movie_writer.converted", refuse)
+    monkeypatch.setattr("vfxswap_plugins.media.movie_frame.new_frame", refuse)
+    monkeypatch.setattr("vfxswap_plugins.media.movie_frame.converted", refuse)
     plate = make_movie("plate.mp4", count=4)
     with MovieReader(plate) as reader:
         info = reader.info
