@@ -129,6 +129,19 @@ class FrameFailed(VfxswapError):
         self.stage, self.owner, self.frames, self.cause = stage, owner, tuple(frames), cause
 
 
+class ChunkFailed(VfxswapError):
+    """A farm gave up a chunk of a job.
+
+    Args:
+        chunk: Its frames.
+        cause: What came of it, how often it was tried, and what to do.
+    """
+
+    def __init__(self, chunk: str, cause: str) -> None:
+        super().__init__(f"chunk {chunk} failed: {cause}")
+        self.chunk, self.cause = chunk, cause
+
+
 class Retryable(VfxswapError):
     """The work stopped for a reason that may be gone next time."""
 

@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +17,10 @@ from vfxswap import __version__
 from vfxswap.cli.exporting import export
 from vfxswap.cli.facesets import app as faceset_app
 from vfxswap.cli.facesets import extract
+from vfxswap.cli.farm import Engine, OpenJdFrames, assemble, farm, frames_of
 from vfxswap.cli.labfaces import faces as lab_faces
 from vfxswap.cli.output import complain, say
+from vfxswap.cli.progress import ProgressStyle
 from vfxswap.cli.training import base as lab_base
 from vfxswap.cli.training import train
 from vfxswap.errors import PipelineError, VfxswapError
@@ -51,17 +52,8 @@ lab_app.command("faces")(lab_faces)
 lab_app.command("base")(lab_base)
 app.command()(export)
 app.command()(train)
-
-
-class ProgressStyle(StrEnum):
-    """How `run` tells how far it is."""
-
-    AUTO = "auto"
-    OPENJD = "openjd"
-    DEADLINE = "deadline"
-    ALFRED = "alfred"
-    JSON = "json"
-    NONE = "none"
+app.command()(farm)
+app.command()(assemble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +120,29 @@ def run(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a delivery that is there.")] = False,
     progress: Annotated[ProgressStyle, typer.Option(help="How to tell how far it is.")] = ProgressStyle.AUTO,
+    chunk: Annotated[
+        str | None,
+        typer.Option(metavar="RANGE", help="Of the job's frames make these alone; of a movie, for `vfxswap assemble`."),
+    ] = None,
+    openjd_frames: OpenJdFrames = None,
+    engine: Annotated[Engine, typer.Option(help="Run all here, or in chunks on a Ray cluster.")] = Engine.HERE,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="ray: the cluster; else one of this machine alone.")
+    ] = None,
+    chunk_frames: Annotated[int | None, typer.Option(metavar="N", help="ray: frames of a chunk.")] = None,
+    retries: Annotated[int, typer.Option(metavar="N", help="ray: how often a chunk is tried again.")] = 3,
 ) -> None:
     """Run a pipeline file.
 
     A delivery that is there already, complete and made from the very same things, is not made again.
     """
+    from vfxswap.cli.farm import Spread, run_spread
     from vfxswap.cli.pipelines import Asked, run_pipeline
 
-    asked = Asked(pipeline, plate, out, frames, tuple(sets or ()), device)
+    spread = Spread(chunk, engine, address, chunk_frames, retries)
+    asked = Asked(pipeline, plate, out, frames_of(frames, openjd_frames), tuple(sets or ()), device)
+    if spread.is_asked:
+        raise typer.Exit(run_spread(asked, spread, context.obj, overwrite=overwrite, style=progress.value))
     raise typer.Exit(run_pipeline(asked, context.obj.host(), overwrite=overwrite, style=progress.value))
 
 

@@ -56,6 +56,11 @@ def run_pipeline(asked: Asked, host: Host, *, overwrite: bool, style: str) -> Ex
             )
     except KeyboardInterrupt:
         raise Cancelled("cancelled before the first frame") from None
+    return tell_report(report, style)
+
+
+def tell_report(report: Report, style: str) -> ExitCode:
+    """Says what came of a run, in the words of its progress, and how the command ends."""
     if style == "json":
         say(json.dumps({**report.summary(), "outputs": [str(path) for path in report.outputs]}, ensure_ascii=False))
     else:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     import rich.progress
 
 Clock = Callable[[], float]
+
+
+class ProgressStyle(StrEnum):
+    """How a command tells how far it is."""
+
+    AUTO = "auto"
+    OPENJD = "openjd"
+    DEADLINE = "deadline"
+    ALFRED = "alfred"
+    JSON = "json"
+    NONE = "none"
 
 
 class Renderer:
