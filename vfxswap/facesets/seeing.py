@@ -24,11 +24,13 @@ from vfxswap.errors import ModelMissing, PipelineError, PluginError, Problem, Us
 from vfxswap.frame import FaceBatch, Frame
 from vfxswap.host import Host
 from vfxswap.identity import Identity, consent_problems, load_identity
+from vfxswap.layers import LayerOrder
 from vfxswap.media import DeliveryOptions, Writer
 from vfxswap.models import ModelStore
 from vfxswap.pipeline import FaceRule, IdentityEntry, Pipeline, PlannedStage, Shot, choose_device
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, read_stages
+from vfxswap.pipeline.cut import settle_clip
 from vfxswap.pipeline.key import content_key
 from vfxswap.pipeline.people import read_identities
 from vfxswap.pipeline.plate import open_plate, read_shot
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 _LATER = frozenset({"swapped", "matte", "result"})
 """What only stages hand on that come after those that look."""
-_ITS_OWN = ("frames", "cuts", "color_space")
+_ITS_OWN = ("timeline", "media", "frames", "handles", "rate", "cuts", "color_space")
 """What [shot] says of its plate and of no other."""
 
 
@@ -134,8 +136,10 @@ class _Draft:
 
     def settled(self, face: FaceRule | None) -> Pipeline:
         notes, asked = self._notes, self._asked
+        found = settle_clip(self._document, notes)
+        self._document = found.document
         shot = read_shot(self._document, notes)
-        plate = open_plate(shot, self._host, notes) if shot else None
+        plate = open_plate(shot, self._host, notes, cut=found.cut) if shot and not found.is_lost else None
         entries = read_identities(self._document, notes)
         identities = self._identities(entries, shot)
         store = ModelStore.from_environment(self._host.model_cards())
@@ -158,11 +162,12 @@ class _Draft:
             plate=plate.info,
             tags=plate.tags,
             frames=plate.frames,
+            edit=plate.wanted.edit,
             reader=plate.reader,
             writer=_Nowhere,
             delivery_path=Path("nowhere"),
             writer_options=DeliveryOptions(),
-            layers=(),
+            layers=LayerOrder(),
             identities=identities,
             casting=casting,
             stages=(*stages, *_takers(identities, asked.crop, len(stages))),

@@ -35,6 +35,8 @@ class Goal:
     layers_as: Storing
     writer: type[Writer] | None
     options: DeliveryOptions | None
+    timeline: Path | None = None
+    """The timeline to write the result to."""
 
 
 def read_delivery(document: Mapping[str, Any], host: Host, notes: Notes) -> Goal | None:
@@ -54,10 +56,10 @@ def read_delivery(document: Mapping[str, Any], host: Host, notes: Notes) -> Goal
     except PluginError as error:
         problem = Problem(str(error), stage="delivery", key="path", exit_code=error.exit_code)
         notes.add(problem, "delivery", "path")
-        return Goal(head.path, layers, head.layers_as, None, None)
+        return Goal(head.path, layers, head.layers_as, None, None, head.timeline)
     rest = {key: value for key, value in table.items() if key not in _OWN_KEYS}
     options = notes.read(writer.Options, rest, at=("delivery",), label="delivery", also=_OWN_KEYS)
-    return Goal(head.path, layers, head.layers_as, writer, options)
+    return Goal(head.path, layers, head.layers_as, writer, options, head.timeline)
 
 
 def check_delivery(goal: Goal, plate: OpenedPlate | None, inputs: Iterable[tuple[str, Path]], notes: Notes) -> None:
@@ -117,6 +119,28 @@ def check_layers(goal: Goal, plate: OpenedPlate | None, slots: Sequence[Slot], n
     info = None if plate is None else plate.info
     for message in goal.writer.layer_problems(goal.path, goal.options, order, info):
         wrong(message, "layers", list(goal.layers))
+
+
+def check_timeline(goal: Goal, plate: OpenedPlate | None, source: Path | None, notes: Notes) -> None:
+    """Whether the result can be written to a timeline.
+
+    Args:
+        goal: What is asked for.
+        plate: The plate, if it could be opened.
+        source: The timeline that is read, if there is one.
+        notes: Takes what is wrong.
+    """
+    if goal.timeline is None:
+        return
+    from vfxswap.timeline import timeline_problem  # noqa: PLC0415 - takes a moment that few pipelines need
+
+    found = timeline_problem(goal.timeline, source) or _unwritable(goal.timeline.parent)
+    whole = () if plate is None else plate.wanted.edit.whole
+    if found is None and whole and len(whole) <= whole[-1] - whole[0]:
+        found = f"a timeline wants every frame, and {whole} leaves some out; leave timeline out, or the step in frames"
+    if found is not None:
+        value = str(goal.timeline)
+        notes.add(Problem(found, stage="delivery", key="timeline", value=value), "delivery", "timeline")
 
 
 def paths_in(value: object) -> Iterator[Path]:

@@ -22,6 +22,9 @@ from vfxswap.pipeline.plan import Pipeline
 _LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless")
 """Installed packages whose version can change a result."""
 
+_NO_PIXELS = {"frames", "timeline", "clip", "media", "handles"}
+"""Keys of [shot] that say which frames of which plate, and not what becomes of them."""
+
 
 def content_key(plan: Pipeline) -> str:
     """A sha256 in hex over all that the delivery's frames depend on.
@@ -37,7 +40,7 @@ def content_key(plan: Pipeline) -> str:
     facts: dict[str, Any] = {
         "versions": {"vfxswap": vfxswap.__version__, **_versions()},
         "device": plan.device.partition(":")[0],
-        "shot": plan.shot.model_dump(exclude={"frames"}),
+        "shot": plan.shot.model_dump(exclude=_NO_PIXELS),
         "plate": [_stamp(path) for path in FramePattern(plan.plate.path).paths(whole)],
         "tags": [int(tag) for tag in (plan.tags.primaries, plan.tags.transfer, plan.tags.matrix, plan.tags.range)],
         "identities": {

@@ -17,7 +17,8 @@ from vfxswap.errors import PipelineError, PluginError, Problem, UsageError
 from vfxswap.identity import Identity
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
-from vfxswap.pipeline.delivery import check_delivery, check_layers, order_of, paths_in, read_delivery
+from vfxswap.pipeline.cut import settle_clip
+from vfxswap.pipeline.delivery import check_delivery, check_layers, check_timeline, order_of, paths_in, read_delivery
 from vfxswap.pipeline.device import choose_device
 from vfxswap.pipeline.findings import check_licences, check_stages, with_files
 from vfxswap.pipeline.key import content_key
@@ -44,6 +45,7 @@ def load(  # noqa: PLR0913 - what a command line may say
     plate: Path | None = None,
     out: Path | None = None,
     frames: str | None = None,
+    clip: str | None = None,
     device: str | None = None,
     today: date | None = None,
 ) -> Pipeline:
@@ -58,7 +60,8 @@ def load(  # noqa: PLR0913 - what a command line may say
         overrides: `KEY=VALUE` texts, as `--set` has them.
         plate: Stands in for [shot] plate; relative to the current folder.
         out: Stands in for [delivery] path; relative to the current folder.
-        frames: Stands in for [shot] frames.
+        frames: Stands in for [shot] frames; is written as it is, without handles.
+        clip: Stands in for [shot] clip.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; None is `auto`.
         today: For the consent records; None is today.
 
@@ -68,11 +71,12 @@ def load(  # noqa: PLR0913 - what a command line may say
     raw, document = _parsed(path)
     given = [words.parse(text) for text in overrides]
     wanted = [item for item in given if isinstance(item, words.Override)]
-    wanted += words.from_flags(plate=plate, out=out, frames=frames)
+    wanted += words.from_flags(plate=plate, out=out, frames=frames, clip=clip)
+    own_frames = words.own_frames(document, wanted)
     document, origins, problems = words.apply(document, wanted)
     notes = Notes(Origin(path, origins), [*(item for item in given if isinstance(item, Problem)), *problems])
     draft = _Draft(path, document, host, store, notes)
-    draft.read(today or date.today(), device)
+    draft.read(today or date.today(), device, own_frames)
     if notes.problems:
         raise PipelineError(notes.problems)
     return draft.settled(raw, tuple(item.words for item in wanted))
@@ -110,11 +114,14 @@ class _Draft:
         self.device = ""
         self.stages: tuple[PlannedStage, ...] = ()
 
-    def read(self, today: date, device: str | None) -> None:
+    def read(self, today: date, device: str | None, own_frames: str | None) -> None:
         """Reads and checks everything; what is wrong goes to the notes."""
         self._check_names()
+        settled = settle_clip(dict(self.document), self.notes)
+        self.document = settled.document
         self.shot = read_shot(self.document, self.notes)
-        self.plate = open_plate(self.shot, self.host, self.notes) if self.shot else None
+        if self.shot is not None and not settled.is_lost:
+            self.plate = open_plate(self.shot, self.host, self.notes, cut=settled.cut, own_frames=own_frames)
         self.entries = read_identities(self.document, self.notes)
         self.identities = open_identities(self.entries, self.shot, today, self.notes)
         self._read_stages()
@@ -122,6 +129,7 @@ class _Draft:
         if self.goal is not None:
             inputs = _inputs(self.path, self.shot, self.entries, self.identities, self.slots)
             check_delivery(self.goal, self.plate, inputs, self.notes)
+            check_timeline(self.goal, self.plate, self.shot.timeline if self.shot else None, self.notes)
             check_layers(self.goal, self.plate, self.slots, self.notes)
         self._choose_device(device)
         if self.shot is not None:
@@ -180,11 +188,14 @@ class _Draft:
             plate=plate.info,
             tags=plate.tags,
             frames=plate.frames,
+            edit=plate.wanted.edit,
+            remarks=plate.wanted.remarks,
             reader=plate.reader,
             writer=goal.writer,
             delivery_path=goal.path,
             writer_options=goal.options,
             layers=order_of(goal, self.slots),
+            delivery_timeline=goal.timeline,
             identities=self.identities,
             casting=casting,
             stages=self.stages,

@@ -18,6 +18,8 @@ import tomli
 from vfxswap.errors import Problem
 from vfxswap.pipeline.reading import DocPath, nearest
 
+_FRAMES = "--frames {}"
+
 
 @dataclass(frozen=True, slots=True)
 class Override:
@@ -29,16 +31,28 @@ class Override:
     """As the command line says it."""
 
 
-def from_flags(*, plate: Path | None, out: Path | None, frames: str | None) -> list[Override]:
+def from_flags(*, plate: Path | None, out: Path | None, frames: str | None, clip: str | None = None) -> list[Override]:
     """The overrides that have an option of their own; their paths are relative to the current folder."""
     found = []
     if plate is not None:
         found.append(Override(("shot", "plate"), str(plate.absolute()), f"--plate {plate}"))
     if frames is not None:
-        found.append(Override(("shot", "frames"), frames, f"--frames {frames}"))
+        found.append(Override(("shot", "frames"), frames, _FRAMES.format(frames)))
+    if clip is not None:
+        found.append(Override(("shot", "clip"), clip, f"--clip {clip}"))
     if out is not None:
         found.append(Override(("delivery", "path"), str(out.absolute()), f"--out {out}"))
     return found
+
+
+def own_frames(document: dict[str, Any], overrides: Sequence[Override]) -> str | None:
+    """What a pipeline file says of its frames, or `--set` in its place, whatever `--frames` says."""
+    shot = document.get("shot")
+    value = shot.get("frames") if isinstance(shot, dict) else None
+    for override in overrides:
+        if override.keys == ("shot", "frames") and override.words != _FRAMES.format(override.value):
+            value = override.value
+    return None if value is None else str(value)
 
 
 def parse(text: str) -> Override | Problem:

@@ -14,6 +14,7 @@ from vfxswap.layers import LayerOrder
 from vfxswap.media import DeliveryOptions, PlateInfo, Reader, Writer
 from vfxswap.modelfile import ModelFile
 from vfxswap.models import ModelStore
+from vfxswap.pipeline.frames import Edit
 from vfxswap.pipeline.tables import FaceRule, Shot
 from vfxswap.stage import Stage, StageOptions
 
@@ -67,6 +68,8 @@ class Pipeline:
     """The plate's colour, complete."""
     frames: FrameRange
     """Frames to write; all are in the plate."""
+    edit: Edit
+    """Where the shot stands in a cut, and how much of it is wanted."""
     reader: type[Reader]
     writer: type[Writer]
     delivery_path: Path
@@ -83,3 +86,7 @@ class Pipeline:
     store: ModelStore
     key: str
     """Content key, a sha256 in hex: two runs with the same key make the same frames."""
+    delivery_timeline: Path | None = None
+    """The timeline to write the result to."""
+    remarks: tuple[str, ...] = ()
+    """What the report shall say of the frames, such as handles that are not there."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vfxswap.clock import FrameRange
+from vfxswap.clock import FrameRange, parse_rate
 from vfxswap.color import ColorTags
 from vfxswap.errors import ColorError, ExitCode, MediaError, PluginError, Problem
 from vfxswap.media import PlateInfo, Reader
+from vfxswap.pipeline.cut import Cut
+from vfxswap.pipeline.frames import Wanted, wanted_frames
 from vfxswap.pipeline.reading import Notes
 from vfxswap.pipeline.tables import Shot
 
@@ -25,8 +27,13 @@ class OpenedPlate:
     info: PlateInfo
     tags: ColorTags | None
     """Complete; None if they cannot be known."""
-    frames: FrameRange
-    """Frames to write."""
+    wanted: Wanted
+    """What is to be done of it."""
+
+    @property
+    def frames(self) -> FrameRange:
+        """Frames to write."""
+        return self.wanted.frames
 
 
 def read_shot(document: Mapping[str, Any], notes: Notes) -> Shot | None:
@@ -41,11 +48,21 @@ def read_shot(document: Mapping[str, Any], notes: Notes) -> Shot | None:
     return None
 
 
-def open_plate(shot: Shot, host: Host, notes: Notes) -> OpenedPlate | None:
-    """Reads the plate's header, and nothing more of it."""
+def open_plate(
+    shot: Shot, host: Host, notes: Notes, *, cut: Cut | None = None, own_frames: str | None = None
+) -> OpenedPlate | None:
+    """Reads the plate's header, and nothing more of it.
+
+    Args:
+        shot: The table.
+        host: The plugins.
+        notes: Takes what is wrong.
+        cut: The timeline's clip, if there is one.
+        own_frames: What the file itself says of `frames`, whatever the command line says.
+    """
     try:
         reader = host.reader_for(shot.plate)
-        with reader(shot.plate) as opened:
+        with reader.opened(shot.plate, shot.layer) as opened:
             info = opened.info
     except (MediaError, PluginError) as error:
         exit_code = error.exit_code if isinstance(error, PluginError) else ExitCode.USAGE
@@ -57,7 +74,11 @@ def open_plate(shot: Shot, host: Host, notes: Notes) -> OpenedPlate | None:
             "the plate is interlaced; its fields must be made frames first (for instance with FFmpeg's bwdif filter)"
         )
         notes.add(Problem(message, stage="shot", key="plate", value=str(shot.plate)), "shot", "plate")
-    return OpenedPlate(reader, info, _tags(shot, info, notes), _frames(shot, info, notes))
+    info = _with_rate(shot, info, cut, notes)
+    _check_cuts(shot, info, notes)
+    wanted = wanted_frames(shot, info, notes, cut=cut, own=own_frames)
+    _check_files(info, wanted.frames, notes)
+    return OpenedPlate(reader, info, _tags(shot, info, notes), wanted)
 
 
 def _tags(shot: Shot, info: PlateInfo, notes: Notes) -> ColorTags | None:
@@ -69,36 +90,32 @@ def _tags(shot: Shot, info: PlateInfo, notes: Notes) -> ColorTags | None:
         return None
 
 
-def _frames(shot: Shot, info: PlateInfo, notes: Notes) -> FrameRange:
-    whole = f"{info.first}-{info.last}"
+def _check_cuts(shot: Shot, info: PlateInfo, notes: Notes) -> None:
     if shot.cuts != "auto" and (outside := [cut for cut in shot.cuts if not info.first < cut <= info.last]):
         allowed = f"{info.first + 1}..{info.last}; a cut is the first frame of the new shot"
         message = "there are cuts outside the plate"
         notes.add(Problem(message, stage="shot", key="cuts", value=outside, allowed=allowed), "shot", "cuts")
-    if shot.frames is None:
-        return _without_holes(FrameRange.of(range(info.first, info.last + 1)), shot, info, notes)
-    frames = FrameRange.parse(shot.frames)
-    if frames[0] < info.first or frames[-1] > info.last:
-        message = f"the plate has no frames {_outside(frames, info)}"
-        notes.add(
-            Problem(message, stage="shot", key="frames", value=shot.frames, allowed=f"frames of {whole}"),
-            "shot",
-            "frames",
-        )
-    return _without_holes(frames, shot, info, notes)
 
 
-def _without_holes(frames: FrameRange, shot: Shot, info: PlateInfo, notes: Notes) -> FrameRange:
-    """The frames that are there; those that are missing are said, unless they may be skipped."""
-    missing = FrameRange.of(set(frames) & set(info.holes))
-    if missing and (shot.on_hole == "fail" or len(missing) == len(frames)):
-        message = (
-            f"the sequence has no files for {len(missing)} of its frames: {missing}; bring them, leave them out of"
-            ' frames, or set on_hole = "skip"'
-        )
-        notes.add(Problem(message, stage="shot", key="plate", value=str(shot.plate)), "shot", "plate")
-    return FrameRange.of(number for number in frames if number not in missing)
+def _check_files(info: PlateInfo, frames: FrameRange, notes: Notes) -> None:
+    """Whether the files of the frames can all be read as the first is."""
+    unfit = [number for number in frames if number in info.unfit]
+    if unfit:
+        others = FrameRange.of(unfit[1:])
+        more = f"; likewise {len(others)} more of the frames asked for: {others}" if others else ""
+        notes.add(Problem(f"{info.unfit[unfit[0]]}{more}", stage="shot", key="plate"), "shot", "plate")
 
 
-def _outside(frames: FrameRange, info: PlateInfo) -> FrameRange:
-    return FrameRange.of(number for number in frames if not info.first <= number <= info.last)
+def _with_rate(shot: Shot, info: PlateInfo, cut: Cut | None, notes: Notes) -> PlateInfo:
+    """The plate with the rate that is stated for it, where it says none itself."""
+    stated = None if shot.rate is None else parse_rate(shot.rate)
+    if info.rate_from == "file":
+        if stated not in {None, info.rate}:
+            message = (
+                f"the plate itself says {info.rate} frames a second; leave rate out, or have its headers corrected"
+            )
+            notes.add(Problem(message, stage="shot", key="rate", value=shot.rate), "shot", "rate")
+        return info
+    if stated is None and cut is not None and not cut.is_stated:
+        stated = cut.clip.media_rate
+    return info if stated is None else replace(info, rate=stated, rate_from="pipeline")

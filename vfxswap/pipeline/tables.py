@@ -102,6 +102,12 @@ class Shot(Table):
         description='Frames a second of a sequence that does not say it, as `24`, `23.976` or `"24000/1001"`; goes into'
         " the delivery's headers. Refused where the plate itself says another.",
     )
+    layer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Which picture of the plate's EXR files is worked on: a layer, a view or a part, by a name that"
+        " `vfxswap probe` lists. By default R, G and B of the first part that has them. All others are carried along.",
+    )
     on_hole: Literal["fail", "skip"] = Field(
         default="fail",
         description="A frame that is missing in an image sequence: nothing is done, and all are listed before the"
@@ -201,6 +207,12 @@ class Delivery(Table):
     path: PipelinePath = Field(
         description="The file to write, relative to the pipeline file; its suffix says the format. An image sequence as"
         " `out.%04d.exr`, `out.####.exr`, `out.@@@@.exr` or `out.$F4.exr`, numbered as the plate is."
+    )
+    timeline: PipelinePath | None = Field(
+        default=None,
+        description="A timeline (.otio) to write when the shot is whole: the cut of [shot] timeline, with the result as"
+        " the clip's active media reference `vfxswap` beside the plate's, which stays as it is. Shots of one cut that"
+        " are finished at different times, also by several machines, are all in it.",
     )
     layers: tuple[LayerName, ...] = Field(
         default=(),
