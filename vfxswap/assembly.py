@@ -217,7 +217,7 @@ def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[
     """
     plan = workshop.plan
     wanted = frozenset(numbers)
-    with plan.reader(plan.plate_path) as reader:
+    with plan.reader.opened(plan.plate_path, plan.shot.layer) as reader:
         for first, last in spans_to_compute(numbers, plan.plate.first, plan.plate.last, reach(stations)):
             batches = Batches(reader.frames(first, last))
             line = carry(

@@ -7,7 +7,7 @@ name only when it is whole.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 from vfxswap.color import ColorTags, PixelLayout
+from vfxswap.errors import MediaError
 from vfxswap.frame import Frame
 from vfxswap.geometry import Box
 from vfxswap.layers import LayerOrder
@@ -69,6 +70,12 @@ class PlateInfo:
     that was cropped); may reach beyond it."""
     channels: str = ""
     """All channels that the files of pictures hold, with their types; parts of a file are divided by `|`."""
+    layers: tuple[str, ...] = ()
+    """Names of the pictures that a file holds (layers, views, parts), the main one first; empty where it is one."""
+    layer: str = ""
+    """Which of them this is."""
+    unfit: Mapping[int, str] = field(default_factory=dict)
+    """Why some files of a sequence cannot be read as the first is, by frame number: they are damaged, or others."""
 
     @property
     def last(self) -> int:
@@ -81,6 +88,23 @@ class Reader(ABC):
 
     name: ClassVar[str]
     """As `vfxswap plugins` lists it."""
+    chooses_layers: ClassVar[bool] = False
+    """Whether its constructor takes `layer`, one of the names in `PlateInfo.layers`; None is the main picture."""
+
+    @classmethod
+    def opened(cls, path: Path, layer: str | None = None) -> Reader:
+        """Opens a plate, or one of the pictures that its files hold.
+
+        Raises:
+            MediaError: The plate cannot be read, or has no such layer; says which it has.
+        """
+        if layer is None:
+            return cls(path)
+        if not cls.chooses_layers:
+            raise MediaError(
+                f"{path} is read by {cls.name!r}, which knows of no layers; leave [shot] layer out", path=path
+            )
+        return cls(path, layer=layer)  # type: ignore[call-arg]
 
     @classmethod
     @abstractmethod

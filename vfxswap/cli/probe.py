@@ -65,6 +65,9 @@ def described(info: PlateInfo, reader: str) -> dict[str, Any]:
             "chroma_log2": list(layout.chroma_log2),
         },
         "channels": info.channels,
+        "layer": info.layer,
+        "layers": list(info.layers),
+        "unfit": {str(number): why for number, why in info.unfit.items()},
         "color": {
             "primaries": tags.primaries.name,
             "transfer": tags.transfer.name,
@@ -103,6 +106,8 @@ def _lines(info: PlateInfo, reader: str) -> list[tuple[str, str]]:
         ("reel", info.reel or ""),
         ("samples", f"{layout.name}, {kind.strip()}"),
         ("channels", info.channels),
+        ("layers", ", ".join(info.layers) if len(info.layers) > 1 else ""),
+        ("unfit", "; ".join(info.unfit.values())),
         ("colour", _color(info.tags)),
         ("audio", ", ".join(info.audio)),
         *((name, " ".join(text.split())) for name, text in sorted(info.metadata.items())),

@@ -377,7 +377,7 @@ def _seen(
     """Frames of the plate as the stages see them; a plate that breaks off is noted and gives what is there."""
     plan, span, wanted = shop.plan, reach(stations), frozenset(numbers)
     alone = span == (0, 0)  # no stage sees neighbours, so frames that nobody asked for need not be looked at
-    with plan.reader(plan.plate_path) as reader:
+    with plan.reader.opened(plan.plate_path, plan.shot.layer) as reader:
         for first, last in spans_to_compute(numbers, plan.plate.first, plan.plate.last, span):
             frames = (frame for frame in reader.frames(first, last) if not alone or frame.number in wanted)
             with ReadAhead(frames, depth=_DECODED_FRAMES, name="decode") as decoded, closing(frames):

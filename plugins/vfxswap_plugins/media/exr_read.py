@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import OpenEXR
@@ -19,7 +19,6 @@ from vfxswap.frame import Picture, Plane
 from vfxswap.geometry import Box
 from vfxswap_plugins.media.exr_chunks import PartChunks, chunks_of, part_alone
 from vfxswap_plugins.media.exr_header import (
-    COMPRESSIONS,
     DamagedExr,
     ExrChannel,
     ExrHead,
@@ -27,7 +26,8 @@ from vfxswap_plugins.media.exr_header import (
     attributes_of,
     read_head,
 )
-from vfxswap_plugins.media.stored import Stored
+from vfxswap_plugins.media.exr_places import Place, find_picture
+from vfxswap_plugins.media.stored import Stored, window_within
 
 _HEAD_BYTES = 1 << 16
 """Read first of a file whose head alone is wanted; most heads are smaller."""
@@ -40,16 +40,6 @@ _INTEROP = {
     "srgb_rec709_scene": "srgb",
 }
 """Values of `colorInteropID` (Color Interop Forum), as spaces of `vfxswap.color`."""
-_BITS = {"half": 16, "float": 32}
-
-
-class Place(NamedTuple):
-    """Where a file keeps the colours that are worked on."""
-
-    part: int
-    names: tuple[str, ...]
-    """Channels in the layout's order."""
-
 
 DecodedPart = tuple[Mapping[str, Any], Mapping[str, Any]]
 """The library's own header and channels; nobody changes them."""
@@ -94,71 +84,111 @@ class ExrPicture(Picture):
 
     Args:
         file: What was read.
-        planes: Stand in for the file's own; by default these.
-        layout: How to read them.
+        layout: How to read its colours.
         tags: What their numbers mean.
+        window: Part of the file's plane that the picture is, black where the file has no pixels; None is the file's own
+            data window.
+        planes: Stand in for the file's own; by default these.
     """
 
     def __init__(
-        self, file: ExrFile, layout: PixelLayout, tags: ColorTags, planes: Sequence[Plane] | None = None
+        self,
+        file: ExrFile,
+        layout: PixelLayout,
+        tags: ColorTags,
+        *,
+        window: Box | None = None,
+        planes: Sequence[Plane] | None = None,
     ) -> None:
-        channels = file.own[1]
-        super().__init__([channels[n].pixels for n in file.place.names] if planes is None else planes, layout, tags)
-        self.file = file
+        data = file.head.parts[file.place.part].window("dataWindow")
+        inner = None if window is None else window_within(data, window)
+        if planes is None:
+            own = [file.own[1][name].pixels for name in file.place.names]
+            planes = own if window is None or inner is None else [_padded(plane, window, inner) for plane in own]
+        super().__init__(planes, layout, tags)
+        self.file, self.window = file, window
+        self.inner = Box(0, 0, data.width, data.height) if inner is None else inner
+        """Where the file's own pixels lie in the picture."""
+
+    @property
+    def own_planes(self) -> Mapping[str, Plane]:
+        """The colours of the file's own pixels, by channel."""
+        x0, y0, x1, y1 = self.inner
+        planes = zip(self.file.place.names, self.planes, strict=True)
+        return {name: plane if plane.shape == (y1, x1) else plane[y0:y1, x0:x1] for name, plane in planes}
 
     def copy(self) -> ExrPicture:
         """A picture with its own, writable colours; all else of the file is shared."""
-        return ExrPicture(self.file, self.layout, self.tags, [plane.copy() for plane in self.planes])
+        planes = [plane.copy() for plane in self.planes]
+        return ExrPicture(self.file, self.layout, self.tags, window=self.window, planes=planes)
 
 
-def describe_exr(path: Path) -> Stored:
+def _padded(plane: Plane, window: Box, inner: Box) -> Plane:
+    whole = np.zeros((window.height, window.width), dtype=plane.dtype)
+    whole[inner.y0 : inner.y1, inner.x0 : inner.x1] = plane
+    whole.flags.writeable = False
+    return whole
+
+
+def describe_exr(path: Path, layer: str | None = None) -> Stored:
     """Reads the head of a file.
+
+    Args:
+        path: The file.
+        layer: Name of a layer, a view or a part; None is the file's main picture.
 
     Raises:
         MediaError: It is no OpenEXR file, or one that cannot be rewritten as it is; says what to do.
     """
-    head = _head_of(path)
-    place, layout = _colors(head, path)
-    part = head.parts[place.part]
+    return _stored(_head_of(path), path, layer)
+
+
+def _stored(head: ExrHead, path: Path, layer: str | None) -> Stored:
+    found = find_picture(head, path, layer)
+    part = head.parts[found.place.part]
     try:
         data, display = part.window("dataWindow"), part.window("displayWindow")
     except DamagedExr as error:
         raise _damaged(path, error) from error
-    seen = Box(display.x0 - data.x0, display.y0 - data.y0, display.x1 - data.x0, display.y1 - data.y0)
     aspect = (part.numbers("pixelAspectRatio", "f") or (1.0,))[0]
     return Stored(
+        path=path,
         width=data.width,
         height=data.height,
-        layout=layout,
+        layout=found.layout,
         tags=_tags(part.text("colorInteropID")),
         codec=f"exr {part.compression}",
         channels=_in_words(head),
         pixel_aspect=Fraction(aspect).limit_denominator(10_000)
         if math.isfinite(aspect) and aspect > 0
         else Fraction(1),
-        display=None if seen == Box(0, 0, data.width, data.height) else seen,
+        data=data,
+        canvas=display,
+        layer=found.layer,
+        layers=found.layers,
         rate=_rate(part),
         timecode=_timecode(part),
         reel=part.text("reelName"),
         metadata={
             each.name.decode("latin-1"): part.text(each.name.decode("latin-1")) or ""
             for index, each in attributes_of(head)
-            if index == place.part and each.kind == b"string"
+            if index == found.place.part and each.kind == b"string"
         },
     )
 
 
-def read_exr(path: Path, stored: Stored, *, frame: int) -> ExrPicture:
+def read_exr(path: Path, like: Stored, *, frame: int, window: Box | None = None) -> ExrPicture:
     """Reads a file.
 
     Args:
         path: The file.
-        stored: What `describe_exr` says of it.
+        like: What it must be like: what `describe_exr` says of it, or of the sequence's first file.
         frame: Its number, for messages.
+        window: Part of the file's plane that is wanted; None is its data window.
 
     Raises:
         TruncatedPlate: It is damaged or cut off.
-        MediaError: It cannot be read at all, or its head changed since.
+        MediaError: It cannot be read at all, or is not what it must be.
     """
     try:
         data = path.read_bytes()
@@ -166,12 +196,14 @@ def read_exr(path: Path, stored: Stored, *, frame: int) -> ExrPicture:
         raise MediaError(f"cannot read {path}: {error.strerror or error}", path=path, frame=frame) from error
     try:
         head, start = read_head(data)
-        place, _ = _colors(head, path)
+        layer = None if like.layer == like.layers[0] else like.layer
+        _stored(head, path, layer).check(like, frame=frame)
+        place = find_picture(head, path, layer).place
         chunks = chunks_of(data, start, head)
         own = decoded(part_alone(data, head, chunks, place.part))
     except (DamagedExr, RuntimeError, ValueError) as error:
         raise _damaged(path, error, frame=frame) from error
-    return ExrPicture(ExrFile(path, data, head, start, chunks, place, own), stored.layout, stored.tags)
+    return ExrPicture(ExrFile(path, data, head, start, chunks, place, own), like.layout, like.tags, window=window)
 
 
 def decoded(data: bytes) -> DecodedPart:
@@ -209,80 +241,6 @@ def _head_of(path: Path) -> ExrHead:
                         f"{path} cannot be read as a picture: {error}; name a picture, or copy it again", path=path
                     ) from error
             wanted *= 8
-
-
-def _colors(head: ExrHead, path: Path) -> tuple[Place, PixelLayout]:
-    """Where the colours are, and how they are stored; refuses what could not be written back unchanged."""
-    if head.is_deep:
-        raise _refused(path, "is deep; flatten it first (in Nuke: DeepToImage)")
-    for part in head.parts:
-        _check_part(part, path)
-    found = list(_candidates(head))
-    plain = [each for each in found if "." not in each.names[0]] or found
-    if not plain:
-        names = ", ".join(channel.name for part in head.parts for channel in part.channels)
-        raise _refused(path, f"has the channels {names}; expected R, G and B, or Y")
-    if "." in plain[0].names[0] and len(plain) > 1:
-        layers = ", ".join(each.names[0].rpartition(".")[0] for each in plain)
-        raise _refused(path, f"has the layers {layers}, and none of them is the picture; write it to R, G and B")
-    return _with_alpha(plain[0], head.parts[plain[0].part], path)
-
-
-def _check_part(part: PartHead, path: Path) -> None:
-    if part.compression not in COMPRESSIONS:
-        raise _refused(path, f"is compressed by a method that is not known ({part.compression}); write it as ZIP")
-    names = {channel.name.rpartition(".")[2] for channel in part.channels}
-    if {"RY", "BY"} & names or any(channel.step != (1, 1) for channel in part.channels):
-        raise _refused(
-            path,
-            "stores luminance and chroma, or channels of less pixels than others, which cannot be changed without a"
-            " loss elsewhere; write it as R, G and B",
-        )
-    tiles = part.value("tiles")
-    if tiles is not None and len(tiles) == 9 and tiles[8] & 0xF:
-        raise _refused(path, "holds smaller copies of itself (mipmaps), as textures do; write it with one level")
-
-
-def _candidates(head: ExrHead) -> Iterator[Place]:
-    """The places of R, G and B, or else of Y, each layer and part."""
-    for wanted in (("R", "G", "B"), ("Y",)):
-        found = False
-        for index, part in enumerate(head.parts):
-            names = {channel.name.upper(): channel.name for channel in part.channels}
-            for prefix in dict.fromkeys(name.rpartition(".")[0] for name in names):
-                full = [f"{prefix}.{letter}" if prefix else letter for letter in wanted]
-                if all(name in names for name in full):
-                    found = True
-                    yield Place(index, tuple(names[name] for name in full))
-        if found:
-            return
-
-
-def _with_alpha(place: Place, part: PartHead, path: Path) -> tuple[Place, PixelLayout]:
-    samples = {channel.name: channel.sample for channel in part.channels}
-    kinds = {samples[name] for name in place.names}
-    if len(kinds) > 1 or not kinds <= _BITS.keys():
-        raise _refused(
-            path,
-            f"stores {', '.join(place.names)} as {', '.join(sorted(kinds))}; expected all as half, or all as float",
-        )
-    (kind,) = kinds
-    prefix, dot, _ = place.names[0].rpartition(".")
-    alpha = next((name for name in samples if name.upper() == f"{prefix}{dot}A".upper()), None)
-    has_alpha = alpha is not None and samples[alpha] == kind
-    model = "rgb" if len(place.names) == 3 else "gray"
-    layout = PixelLayout(
-        f"{model}{'a' * has_alpha} {kind}",
-        "rgb" if model == "rgb" else "gray",
-        _BITS[kind],
-        is_float=True,
-        has_alpha=has_alpha,
-    )
-    return (place._replace(names=(*place.names, alpha)) if alpha is not None and has_alpha else place), layout
-
-
-def _refused(path: Path, what: str) -> MediaError:
-    return MediaError(f"{path} {what}", path=path)
 
 
 def _in_words(head: ExrHead) -> str:

@@ -80,21 +80,22 @@ def describe_oiio(path: Path) -> Stored:
         source.close()
 
 
-def read_oiio(path: Path, stored: Stored, *, frame: int) -> OiioPicture:
+def read_oiio(path: Path, like: Stored, *, frame: int) -> OiioPicture:
     """Reads a file.
 
     Args:
         path: The file.
-        stored: What `describe_oiio` says of it.
+        like: What it must be like: what `describe_oiio` says of it, or of the sequence's first file.
         frame: Its number, for messages.
 
     Raises:
         TruncatedPlate: It ends before its last line, or cannot be decoded.
-        MediaError: It cannot be opened.
+        MediaError: It cannot be opened, or is not what it must be.
     """
     source = _opened(path)
     try:
         header = _header(source.spec(), path)
+        _stored(source.format_name(), header, path).check(like, frame=frame)
         pixels = source.read_image(header.spec.format)
         # A cut JPEG still gives an array, its rest grey; only the message tells.
         reason = source.geterror()
@@ -106,7 +107,7 @@ def read_oiio(path: Path, stored: Stored, *, frame: int) -> OiioPicture:
     if header.spare_bits:
         samples = samples >> header.spare_bits
     samples.flags.writeable = False
-    return OiioPicture(samples, header, stored.tags)
+    return OiioPicture(samples, header, like.tags)
 
 
 def write_oiio(path: Path, picture: OiioPicture, *, name: str, compression: str | None) -> None:
@@ -250,6 +251,7 @@ def _stored(codec: str, header: OiioHeader, path: Path) -> Stored:
     compression = spec.get_string_attribute("compression", "")
     aspect = spec.get_float_attribute("PixelAspectRatio", 1.0)
     return Stored(
+        path=path,
         width=spec.width,
         height=spec.height,
         layout=header.layout,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vfxswap.errors import MediaError
 from vfxswap.frame import Picture
+from vfxswap.geometry import Box
 from vfxswap.media import PlateInfo
 from vfxswap_plugins.media.exr_read import describe_exr, read_exr
 from vfxswap_plugins.media.oiio_file import describe_oiio, read_oiio
@@ -18,13 +19,19 @@ _RATE = Fraction(24)
 """Of pictures that say no rate: one is demanded of every plate."""
 
 
-def describe(path: Path) -> Stored:
+def describe(path: Path, layer: str | None = None) -> Stored:
     """Reads the header of a picture.
+
+    Args:
+        path: The file.
+        layer: Which of its pictures, by name; None is the main one.
 
     Raises:
         MediaError: There is no such file, or it is no picture that can be read; says what it is.
     """
     if path.suffix.lower() != ".exr":
+        if layer is not None:
+            raise MediaError(f"{path} has no layers to choose from; leave [shot] layer out", path=path)
         return describe_oiio(path)
     if path.is_dir():
         raise MediaError(f"{path} is a folder, not a picture", path=path)
@@ -33,30 +40,32 @@ def describe(path: Path) -> Stored:
             raise MediaError(
                 f"{path} is empty (0 bytes): it was never written, or its copy failed; fetch it again", path=path
             )
-        return describe_exr(path)
+        return describe_exr(path, layer)
     except FileNotFoundError as error:
         raise MediaError(f"there is no file {path}", path=path) from error
     except OSError as error:
         raise MediaError(f"cannot read {path}: {error.strerror or error}", path=path) from error
 
 
-def read(path: Path, stored: Stored, *, frame: int) -> Picture:
-    """Reads a picture of which the header is known; its samples are read-only.
+def read(path: Path, like: Stored, *, frame: int, window: Box | None = None) -> Picture:
+    """Reads a picture; its samples are read-only.
 
     Args:
         path: The file.
-        stored: What `describe` says of it.
+        like: What it must be like: what `describe` says of it, or of the sequence's first file.
         frame: Its number, for messages.
+        window: Part of an EXR's plane that is wanted; None is its data window.
 
     Raises:
         TruncatedPlate: It is damaged or cut off.
-        MediaError: It cannot be read any more.
+        MediaError: It cannot be read any more, or is not what it must be.
     """
-    reader = read_exr if path.suffix.lower() == ".exr" else read_oiio
-    return reader(path, stored, frame=frame)
+    if path.suffix.lower() == ".exr":
+        return read_exr(path, like, frame=frame, window=window)
+    return read_oiio(path, like, frame=frame)
 
 
-def info_of(path: Path, stored: Stored, *, first: int, count: int, holes: tuple[int, ...] = ()) -> PlateInfo:
+def info_of(path: Path, stored: Stored, *, first: int, count: int) -> PlateInfo:
     """The header of a plate whose pictures are files.
 
     Args:
@@ -64,7 +73,6 @@ def info_of(path: Path, stored: Stored, *, first: int, count: int, holes: tuple[
         stored: Of its first picture.
         first: Number of the first frame.
         count: From the first to the last frame.
-        holes: Numbers of which there is no file.
     """
     width, height = stored.upright_size
     return PlateInfo(
@@ -83,7 +91,8 @@ def info_of(path: Path, stored: Stored, *, first: int, count: int, holes: tuple[
         pixel_aspect=stored.pixel_aspect,
         rotation=stored.rotation,
         metadata=stored.metadata,
-        holes=holes,
         display=stored.display,
         channels=stored.channels,
+        layers=stored.layers,
+        layer=stored.layer,
     )

@@ -21,16 +21,17 @@ class StillReader(Reader):
     """
 
     name = "still"
+    chooses_layers = True
 
     @classmethod
     def can_read(cls, path: Path) -> bool:
         """Whether the suffix is a picture's and the name is not a pattern of a sequence."""
         return path.suffix.lower() in SUFFIXES and not is_pattern(path)
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, layer: str | None = None) -> None:
         self._path = path
         self._turn = 0
-        self._stored = describe(path)
+        self._stored = describe(path, layer)
         self._info = info_of(path, self._stored, first=1, count=1)
 
     @property
