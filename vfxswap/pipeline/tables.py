@@ -108,12 +108,6 @@ class Shot(Table):
         description="Which picture of the plate's EXR files is worked on: a layer, a view or a part, by a name that"
         " `vfxswap probe` lists. By default R, G and B of the first part that has them. All others are carried along.",
     )
-    layer: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Which picture of the plate's EXR files is worked on: a layer, a view or a part, by a name that"
-        " `vfxswap probe` lists. By default R, G and B of the first part that has them. All others are carried along.",
-    )
     on_hole: Literal["fail", "skip"] = Field(
         default="fail",
         description="A frame that is missing in an image sequence: nothing is done, and all are listed before the"
