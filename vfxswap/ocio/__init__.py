@@ -1,10 +1,25 @@
 """OpenColorIO: configurations, their colour spaces, and transforms between these; the only place that imports it.
 
-What others need is data: a `vfxswap.color.ConfigSpace` names a space, and `steps_between` lists the operations of a
-transform for `vfxswap.ops.colorops` to compute. A whole picture goes through OpenColorIO itself, by `Converter`.
+What others need is data: a `vfxswap.color.ConfigSpace` names a space, and a `Transform` lists the steps between two for
+`vfxswap.ops.colorops` to compute. A whole picture goes through OpenColorIO itself, by `converter`.
 """
 
-from vfxswap.ocio.config import PINNED, Config, config_of, open_config
+from vfxswap.ocio.config import PINNED, Config, config_of, nearest, open_config
 from vfxswap.ocio.picture import Converter, DisplayView, converter
+from vfxswap.ocio.transform import FACE_SPACE, Transform, check_way_back, face_space_of, transform
 
-__all__ = ["PINNED", "Config", "Converter", "DisplayView", "config_of", "converter", "open_config"]
+__all__ = [
+    "FACE_SPACE",
+    "PINNED",
+    "Config",
+    "Converter",
+    "DisplayView",
+    "Transform",
+    "check_way_back",
+    "config_of",
+    "converter",
+    "face_space_of",
+    "nearest",
+    "open_config",
+    "transform",
+]

@@ -22,6 +22,9 @@ PINNED: Final = "ocio://studio-config-v4.0.0_aces-v2.0_ocio-v2.5"
 BUILTIN: Final = "ocio://"
 _MOVING: Final = ("default", "cg-config-latest", "studio-config-latest")
 
+FAILURES: Final = (Ocio.Exception, Ocio.ExceptionMissingFile)
+"""What the library raises; the second is not among the first in Python."""
+
 Origin = Literal["pipeline", "$OCIO", "pinned"]
 """Who chose a configuration."""
 
@@ -102,7 +105,12 @@ class Config:
         """Whether its numbers are proportional to light: by its encoding, else by what its transform does."""
         if encoding := space.getEncoding():
             return encoding in {"scene-linear", "display-linear"}
-        return bool(self._config.isColorSpaceLinear(space.getName(), space.getReferenceSpaceType()))
+        name: str = space.getName()
+        try:
+            return bool(self._config.isColorSpaceLinear(name, space.getReferenceSpaceType()))
+        except FAILURES as error:
+            reason = " ".join(str(error).split())
+            raise ColorError(f"the colour space {name!r} of {self.name} cannot be used: {reason}") from error
 
 
 def nearest(name: str, words: Mapping[str, str], *, count: int = 3) -> list[str]:

@@ -12,7 +12,7 @@ import PyOpenColorIO as Ocio
 from numpy.typing import NDArray
 
 from vfxswap.errors import ColorError, ShapeError
-from vfxswap.ocio.config import Config, nearest
+from vfxswap.ocio.config import FAILURES, Config, nearest
 
 _STRIP_PX = 1 << 16
 """Pixels that a thread takes at once: they fit a core's own cache."""
@@ -93,7 +93,7 @@ def converter(config: Config, source: str, target: str | DisplayView) -> Convert
         words = f"{space} to {goal}"
     try:
         processor = config.library.getProcessor(transform).getOptimizedCPUProcessor(Ocio.OPTIMIZATION_LOSSLESS)
-    except Ocio.Exception as error:
+    except FAILURES as error:
         reason = " ".join(str(error).split())
         raise ColorError(f"the configuration {config.name} cannot bring {words}: {reason}") from error
     return Converter(processor, words)
