@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vfxswap.clock import Timecode
+from vfxswap.errors import UsageError
 from vfxswap.host import Host
 from vfxswap.identity import Identity
 from vfxswap.modelfile import ModelFile
@@ -26,6 +28,10 @@ def described(plan: Pipeline, host: Host) -> dict[str, Any]:
         "purpose": plan.shot.purpose,
         "plate": plan.plate_path.name,
         "frames": str(plan.frames),
+        "cut": str(plan.edit.cut),
+        "clip": plan.edit.clip,
+        "timeline": None if plan.edit.timeline is None else plan.edit.timeline.name,
+        "timecode": _timecode(plan),
         "delivery": plan.delivery_path.name,
         "device": str(plan.device),
         "python": platform.python_version(),
@@ -40,6 +46,15 @@ def described(plan: Pipeline, host: Host) -> dict[str, Any]:
         "identities": {name: _identity(identity) for name, identity in plan.identities.items()},
         "plugins": [record.owner for record in host.plugins if record.error is None],
     }
+
+
+def _timecode(plan: Pipeline) -> str | None:
+    """Of the first frame that is written."""
+    plate = plan.plate
+    try:
+        return plate.timecode and str(Timecode.parse(plate.timecode, plate.rate) + (plan.frames[0] - plate.first))
+    except UsageError:
+        return None  # the plate's does not fit its rate
 
 
 def _version(name: str) -> str | None:

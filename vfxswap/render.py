@@ -21,7 +21,9 @@ from vfxswap.conveyor import ReadAhead, Sink
 from vfxswap.errors import Cancelled, FrameFailed, MediaError, TruncatedPlate, UsageError, VfxswapError
 from vfxswap.files import FramePattern
 from vfxswap.frame import Frame
+from vfxswap.handover import hand_over
 from vfxswap.host import Host
+from vfxswap.layers import layer_files
 from vfxswap.line import Station, carry, reach
 from vfxswap.media import Reader, Writer
 from vfxswap.models import ModelStore
@@ -54,6 +56,7 @@ def run(  # noqa: PLR0913 - each is a word of the command line
     plate: Path | str | None = None,
     out: Path | str | None = None,
     overrides: Sequence[str] = (),
+    clip: str | None = None,
     device: str | None = None,
     overwrite: bool = False,
     workers: int | None = None,
@@ -68,6 +71,7 @@ def run(  # noqa: PLR0913 - each is a word of the command line
         plate: Plate to take instead, relative to the working folder.
         out: Delivery to write instead, relative to the working folder.
         overrides: Settings to change, as `"stages.mkl.strength=0.5"`.
+        clip: Clip of the timeline to take instead; its name stands for `{clip}`.
         device: `"cpu"`, `"cuda"`, `"cuda:1"` or `"auto"` (a GPU where there is one).
         overwrite: Whether a delivery that is there may be replaced.
         workers: Threads that run stages; by default one a core on the CPU, two on a GPU.
@@ -91,6 +95,7 @@ def run(  # noqa: PLR0913 - each is a word of the command line
         host,
         store=ModelStore.from_environment(host.model_cards()),
         overrides=overrides,
+        clip=clip,
         plate=None if plate is None else Path(plate),
         out=None if out is None else Path(out),
         frames=frames,
@@ -108,20 +113,32 @@ def render(
     progress: ProgressCallback | None = None,
 ) -> Report:
     """Runs a pipeline that is loaded already; see `run`."""
+    report = _rendered(plan, host, overwrite=overwrite, workers=workers, progress=progress)
+    if remark := hand_over(plan):
+        report.run["remarks"] = [*report.run.get("remarks", []), remark]
+    return report
+
+
+def _rendered(
+    plan: Pipeline, host: Host, *, overwrite: bool, workers: int | None, progress: ProgressCallback | None
+) -> Report:
+    """Makes the delivery, or finds that it is there."""
     files = FramePattern(plan.delivery_path)
     whole, done = (frozenset[int](),) * 2 if overwrite or not files.is_numbered else _done(plan)
     if whole.issuperset(plan.frames):
         own = own_report(plan)  # there is none where other chunks, or the whole, made these frames
         outputs = tuple(files.paths(plan.frames))
-        return Report(outputs=outputs, already_done=True, path=own if own.exists() else None)
+        path = own if own.exists() else None
+        return Report(outputs=outputs, layers=_layers(plan), already_done=True, path=path)
     if not overwrite and any(files.path(number).exists() for number in plan.frames if number not in done):
         return _standing(plan, files)
     # The last frame is made in any case, so that every run ends as runs do.
     numbers = FrameRange.of(set(plan.frames) - done | {plan.frames[-1]})
     _make_folder(plan.delivery_path.parent)
     report = Report(run=described(plan, host))
-    if remarks := plan.writer.remarks(plan.delivery_path, plan.writer_options, plan.plate, plan.tags):
-        report.run["remarks"] = list(remarks)
+    remarks = plan.writer.remarks(plan.delivery_path, plan.writer_options, plan.plate, plan.tags)
+    if remarks := [*plan.remarks, *remarks]:
+        report.run["remarks"] = remarks
     if len(numbers) < len(plan.frames):
         report.run["resumed"] = str(numbers)
     device = torch.device(plan.device)
@@ -156,8 +173,8 @@ def render(
 
 def own_report(plan: Pipeline) -> Path:
     """Where a run's report lies: runs that deliver parts of one sequence, at once or in turn, each have one."""
-    there = plan.plate.count - len(plan.plate.holes)
-    is_part = FramePattern(plan.delivery_path).is_numbered and len(plan.frames) < there
+    whole = set(plan.edit.whole) - set(plan.plate.holes)
+    is_part = FramePattern(plan.delivery_path).is_numbered and not whole.issubset(plan.frames)
     return report_path(plan.delivery_path, plan.frames if is_part else None)
 
 
@@ -182,7 +199,12 @@ def _standing(plan: Pipeline, files: FramePattern) -> Report:
     report = own_report(plan)
     before = past_run(report)
     if not missing and before and before.is_complete and (before.key, before.frames) == (plan.key, plan.frames):
-        return Report(outputs=tuple(wanted), already_done=True, path=report)
+        if not all(before.kept_layers(plan.delivery_path)):
+            raise UsageError(
+                f"{plan.delivery_path} is there already, but files of its layers are missing or were changed; make all"
+                " of it again with --overwrite"
+            )
+        return Report(outputs=tuple(wanted), layers=_layers(plan), already_done=True, path=report)
     if missing:
         there = FrameRange.of(number for number in plan.frames if files.path(number).exists())
         raise UsageError(
@@ -193,6 +215,12 @@ def _standing(plan: Pipeline, files: FramePattern) -> Report:
         f"{plan.delivery_path} is there already and was made from other settings, another plate or other versions;"
         " write elsewhere with --out, or replace it with --overwrite"
     )
+
+
+def _layers(plan: Pipeline) -> dict[str, tuple[Path, ...]]:
+    """The files of the layers, by layer; none where they are in the delivery's own."""
+    files = layer_files(plan.delivery_path, plan.layers, frames=plan.plate.count)
+    return {name: tuple(pattern.path(number) for number in plan.frames) for name, pattern in files.items()}
 
 
 def _make_folder(folder: Path) -> None:
@@ -215,7 +243,8 @@ class _Render:
 
     def go(self) -> None:
         plan = self._plan
-        with plan.reader(plan.plate_path) as reader, assembled(self._shop) as stations, self._writer() as writer:
+        opened = plan.reader.opened(plan.plate_path, plan.shot.layer)
+        with opened as reader, assembled(self._shop) as stations, self._writer() as writer:
             sink = Sink(self._timed("encode", writer.write), depth=_ENCODE_FRAMES, name="encode")
             try:
                 # Closed before the reader is, also when it is left in the middle: its thread is decoding.
@@ -231,6 +260,7 @@ class _Render:
             self._report.outputs = writer.finish()
         if len(self._numbers) < len(plan.frames):
             self._report.outputs = tuple(FramePattern(plan.delivery_path).paths(plan.frames))
+        self._report.layers = _layers(plan)
 
     @contextmanager
     def _writer(self) -> Iterator[Writer]:
@@ -243,7 +273,7 @@ class _Render:
             first=plan.frames[0],
             last=plan.frames[-1],
         )
-        writer.key = plan.key
+        writer.key, writer.layers = plan.key, plan.layers
         try:
             yield writer
         finally:

@@ -14,7 +14,9 @@ import tomli
 
 from vfxswap.brief import Brief
 from vfxswap.errors import PipelineError, PluginError, Problem, UsageError
+from vfxswap.files import is_pattern
 from vfxswap.identity import Identity
+from vfxswap.media import PlateInfo
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
 from vfxswap.pipeline.cut import settle_clip
@@ -189,7 +191,7 @@ class _Draft:
             tags=plate.tags,
             frames=plate.frames,
             edit=plate.wanted.edit,
-            remarks=plate.wanted.remarks,
+            remarks=(*plate.wanted.remarks, *_remarks_on_rate(plate.info, goal.path)),
             reader=plate.reader,
             writer=goal.writer,
             delivery_path=goal.path,
@@ -204,6 +206,11 @@ class _Draft:
             key="",
         )
         return replace(plan, key=content_key(plan))
+
+
+def _remarks_on_rate(plate: PlateInfo, delivery: Path) -> Iterator[str]:
+    if plate.rate_from == "nobody" and plate.count > 1 and not is_pattern(delivery):
+        yield f"nobody says the plate's rate; taken for {plate.rate} frames a second: state [shot] rate"
 
 
 def _inputs(
