@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class Report:
     """From the first to the last moment of the run."""
     outputs: tuple[Path, ...] = ()
     """Files that appeared."""
+    layers: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Files of layers, by the layer's name, in the order of the frames; none where the outputs hold them."""
     error: str | None = None
     """Why the run stopped early."""
     already_done: bool = False
@@ -103,6 +105,8 @@ class Report:
             },
             "outputs": [path.name for path in self.outputs],
             "stamps": [stamp_of(path) for path in self.outputs],
+            "layers": {name: [path.name for path in paths] for name, paths in self.layers.items()},
+            "layer_stamps": {name: [stamp_of(path) for path in paths] for name, paths in self.layers.items()},
             "complete": self.error is None,
             "error": self.error,
         }
@@ -169,6 +173,14 @@ class PastRun:
     """Whether all of them were delivered."""
     stamps: tuple[tuple[int, int], ...]
     """Bytes and time of each file that appeared, as the run left it."""
+    layers: tuple[tuple[tuple[str, tuple[int, int]], ...], ...] = ()
+    """Name and stamp of each file of a layer, by frame."""
+
+    def kept_layers(self, delivery: Path) -> list[bool]:
+        """Of each frame, whether the files of its layers are as the run left them."""
+        if not self.layers:
+            return [True] * len(self.frames)
+        return [all(stamp_of(delivery.with_name(name)) == stamp for name, stamp in files) for files in self.layers]
 
 
 def past_run(path: Path) -> PastRun | None:
@@ -179,9 +191,18 @@ def past_run(path: Path) -> PastRun | None:
         if head["type"] != "run" or tail["type"] != "summary":
             return None
         stamps = tuple((int(size), int(time)) for size, time in tail.get("stamps", ()))
-        return PastRun(str(head["key"]), FrameRange.parse(str(head["frames"])), bool(tail["complete"]), stamps)
-    except (OSError, ValueError, IndexError, KeyError, TypeError, UsageError):
+        frames = FrameRange.parse(str(head["frames"]))
+        return PastRun(str(head["key"]), frames, bool(tail["complete"]), stamps, _layers(tail))
+    except (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, UsageError):
         return None
+
+
+def _layers(tail: Mapping[str, Any]) -> tuple[tuple[tuple[str, tuple[int, int]], ...], ...]:
+    columns = []
+    for layer, names in tail.get("layers", {}).items():
+        stamps = [(int(size), int(time)) for size, time in tail["layer_stamps"][layer]]
+        columns.append(list(zip(map(str, names), stamps, strict=True)))
+    return tuple(zip(*columns, strict=True))
 
 
 def frame_records(path: Path) -> tuple[dict[str, Any], list[FrameRecord]]:
@@ -203,6 +224,6 @@ def finished_frames(delivery: Path, key: str) -> frozenset[int]:
     for path in reports_of(delivery):
         run = past_run(path)
         if run is not None and run.is_complete and run.key == key and len(run.frames) == len(run.stamps):
-            frames = zip(run.frames, run.stamps, strict=True)
-            found.update(frame for frame, stamp in frames if stamp_of(files.path(frame)) == stamp)
+            frames = zip(run.frames, run.stamps, run.kept_layers(delivery), strict=True)
+            found.update(frame for frame, stamp, kept in frames if kept and stamp_of(files.path(frame)) == stamp)
     return frozenset(found)

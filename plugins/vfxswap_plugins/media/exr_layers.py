@@ -115,7 +115,7 @@ def with_channels(data: bytes, index: int, layers: Iterable[ExrLayer]) -> bytes:
     more, texts = dict(channels), list[Attribute]()
     for layer in layers:
         more.update(_channels(layer))
-        texts += _texts(layer)
+        texts += _own_texts(layer)
     new = encoded([OpenEXR.Part(for_writing(header, head.parts[index].compression), more)])
     new_head, new_start = read_head(new)
     (new_chunks,) = chunks_of(new, new_start, new_head)
@@ -158,7 +158,7 @@ def with_parts(data: bytes, index: int, layers: Iterable[ExrLayer]) -> bytes:
         own = [_text("name", name), _whole_number("chunkCount", len(mine.places)), *carried, *_texts(layer)]
         pieces.append(bodies(new, mine, part=len(parts), block=0))
         parts.append(_joined(new_head.parts[0], own))
-        parts[index] = _joined(parts[index], [each for each in _texts(layer) if each.name != _INTEROP])
+        parts[index] = _joined(parts[index], _own_texts(layer))  # where readers that know one head alone look
     return _file(ExrHead((head.flags | MULTI_PART) & ~TILED, tuple(parts)), pieces)
 
 
@@ -186,9 +186,13 @@ def _is_carried(attribute: Attribute, layer: ExrLayer, *, in_parts: bool) -> boo
     return not (layer.is_data and name in _OF_COLOR)
 
 
+def _own_texts(layer: ExrLayer) -> list[Attribute]:
+    return [_text(name, value) for name, value in layer.texts.items()]
+
+
 def _texts(layer: ExrLayer) -> list[Attribute]:
-    """The attributes of its own, and for what is no colour the name that the Color Interop Forum has for that."""
-    said = [_text(name, value) for name, value in layer.texts.items()]
+    """The same, and for what is no colour the name that the Color Interop Forum has for that."""
+    said = _own_texts(layer)
     return [*said, _text(_INTEROP.decode(), "data")] if layer.is_data else said
 
 

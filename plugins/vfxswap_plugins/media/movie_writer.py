@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,8 +18,10 @@ from vfxswap.clock import Timecode
 from vfxswap.color import ColorTags
 from vfxswap.errors import MediaError, UsageError
 from vfxswap.frame import Frame
+from vfxswap.layers import LayerOrder
 from vfxswap.media import DeliveryOptions, PlateInfo, Writer
 from vfxswap_plugins.media.dnxhr import color_volume_of, with_color_volume
+from vfxswap_plugins.media.layer_files import LayerFiles, LayersOfMovie
 from vfxswap_plugins.media.movie_audio import AudioCopy
 from vfxswap_plugins.media.movie_checks import problems
 from vfxswap_plugins.media.movie_clock import DeliveryClock
@@ -81,6 +84,19 @@ class MovieWriter(Writer):
             said.append("the plate's mastering display and light levels do not go along; h265 and h264 take them")
         return said
 
+    @classmethod
+    def layer_problems(
+        cls,
+        path: Path,  # noqa: ARG003
+        options: DeliveryOptions | None,  # noqa: ARG003
+        order: LayerOrder,
+        like: PlateInfo | None,  # noqa: ARG003
+    ) -> Sequence[str]:
+        """Layers go to files of their own beside the movie."""
+        if order.stored == "files":
+            return []
+        return [f'a movie cannot hold layers as {order.stored}; write layers_as = "files"']
+
     def __init__(
         self, path: Path, options: DeliveryOptions, *, like: PlateInfo, tags: ColorTags, first: int, last: int
     ) -> None:
@@ -112,6 +128,7 @@ class MovieWriter(Writer):
         """
         self._check_order(frame)
         picture = self._maker.made(frame)
+        self._beside.write(frame)
         with said_clearly(self._path, frame.number):
             if self._written == 0:
                 self._begin(frame)
@@ -141,6 +158,7 @@ class MovieWriter(Writer):
                 " lost some: run again, or choose another codec",
                 path=self._path,
             )
+        self._beside.commit()
         self._is_done = True
         return (self._pending.commit(),)
 
@@ -150,6 +168,7 @@ class MovieWriter(Writer):
             self.abandon()
             return ()
         self._end()
+        self._beside.abandon()
         self._is_done = True
         return (self._pending.keep_partial(),)
 
@@ -158,10 +177,15 @@ class MovieWriter(Writer):
         if self._is_done:
             return
         self._is_done = True
+        self._beside.abandon()
         # Closing ends the file, which may fail once more for the reason that made it abandoned.
         with suppress(OSError, ValueError, av.error.FFmpegError):
             self._files.close()
         self._pending.remove()
+
+    @cached_property
+    def _beside(self) -> LayersOfMovie:
+        return LayersOfMovie(LayerFiles(self._path, self.layers, self._like, self._tags))
 
     def _open(self) -> None:
         source = self._source()

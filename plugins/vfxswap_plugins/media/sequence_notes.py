@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vfxswap.files import FramePattern, stamp_of
@@ -25,7 +25,7 @@ def journal(delivery: Path, first: int, last: int) -> Path:
     return delivery.with_name(f".{delivery.name}.{first}-{last}.jsonl")
 
 
-def note(notes: Path, key: str, frame: int, file: Path) -> None:
+def note(notes: Path, key: str, frame: int, file: Path, *, beside: Mapping[str, Path]) -> None:
     """Notes a frame that is written and will be renamed now; for one thread at a time.
 
     Args:
@@ -33,12 +33,15 @@ def note(notes: Path, key: str, frame: int, file: Path) -> None:
         key: Of the run.
         frame: Its number.
         file: It, under its temporary name.
+        beside: The files of its layers, by the names that they will have.
 
     Raises:
         OSError: The disk is full.
     """
     size, time = stamp_of(file)
-    line = {"frame": frame, "key": key, "bytes": size, "mtime_ns": time}
+    line: dict[str, object] = {"frame": frame, "key": key, "bytes": size, "mtime_ns": time}
+    if beside:
+        line["beside"] = {name: stamp_of(path) for name, path in beside.items()}
     with notes.open("a", encoding="utf-8") as kept:
         kept.write(f"{json.dumps(line)}\n")
         kept.flush()
@@ -53,11 +56,13 @@ def noted(delivery: Path, key: str) -> frozenset[int]:
         try:
             entry = json.loads(line)
             frame, said = int(entry["frame"]), (entry["key"], entry["bytes"], entry["mtime_ns"])
-        except (ValueError, KeyError, TypeError):
+            beside = {str(name): tuple(stamp) for name, stamp in entry.get("beside", {}).items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue  # a line that a killed run left unfinished
         if frame not in stamps:
             stamps[frame] = stamp_of(pattern.path(frame))
-        if said == (key, *stamps[frame]):
+        are_there = all(stamp_of(delivery.with_name(name)) == stamp for name, stamp in beside.items())
+        if said == (key, *stamps[frame]) and are_there:
             found.add(frame)
     return frozenset(found)
 

@@ -15,8 +15,10 @@ from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.errors import MediaError, UsageError
 from vfxswap.files import FramePattern
 from vfxswap.frame import Frame, Picture
+from vfxswap.layers import LayerOrder
 from vfxswap.media import DeliveryOptions, PlateInfo
 from vfxswap_plugins.media.convert import converted, same_samples
+from vfxswap_plugins.media.exr_layers import layers_of, with_channels, with_parts
 from vfxswap_plugins.media.exr_read import ExrPicture
 from vfxswap_plugins.media.exr_write import INSTEAD, LOSSLESS, ExrCompression, encoded_like, encoded_new
 from vfxswap_plugins.media.movie_header import stored_size
@@ -52,7 +54,8 @@ class SequenceOptions(DeliveryOptions):
         default=0,
         ge=0,
         le=64,
-        description="Files written at once; 0 takes as many as there are cores, at most 4. No bit depends on it.",
+        description="Files written at once; 0 takes as many as there are cores, at most 16 and 1 GiB of pictures."
+        " No bit depends on it.",
     )
 
 
@@ -89,13 +92,14 @@ class SequencePlan:
                 frame=frame.number,
             )
 
-    def save(self, frame: Frame, path: Path, *, name: str) -> None:
-        """Writes a frame's picture.
+    def save(self, frame: Frame, path: Path, *, name: str, order: LayerOrder) -> None:
+        """Writes a frame's picture, and its layers where they belong into the same file.
 
         Args:
-            frame: Its picture and number.
+            frame: Its picture, number and layers.
             path: The file to write; ends with the format's suffix.
             name: The name that the file will have.
+            order: The layers.
 
         Raises:
             MediaError: The library refuses it; says why, but not which file.
@@ -104,7 +108,7 @@ class SequencePlan:
         picture = frame.picture
         if self.kind == ".exr":
             try:
-                path.write_bytes(self._exr(picture, frame.number))
+                path.write_bytes(self._with_layers(self._exr(picture, frame.number), frame, order))
             except RuntimeError as error:
                 raise MediaError(str(error), path=path, frame=frame.number) from error
             return
@@ -124,6 +128,14 @@ class SequencePlan:
             timecode=timecode,
             aspect=self.like.pixel_aspect,
         )
+
+    def _with_layers(self, data: bytes, frame: Frame, order: LayerOrder) -> bytes:
+        if not order.names or order.stored == "files":
+            return data
+        picture = frame.picture
+        part = picture.file.place.part if self.is_native and isinstance(picture, ExrPicture) else 0
+        put_in = with_channels if order.stored == "channels" else with_parts
+        return put_in(data, part, layers_of(frame, order))
 
     def _made(self, picture: Picture) -> OiioPicture:
         """A picture under a header of its own, in the delivery's layout."""
@@ -182,6 +194,24 @@ def problems(path: Path, options: SequenceOptions, like: PlateInfo, tags: ColorT
         found.append(f"{path.name} has no place for the frame number; write {path.stem}.####{path.suffix}")
     if like.interlaced:
         found.append("the plate is interlaced, and its fields would be taken for whole frames; de-interlace it first")
+    return found
+
+
+def layer_problems(path: Path, options: SequenceOptions | None, order: LayerOrder, like: PlateInfo | None) -> list[str]:
+    """Why layers cannot be stored as asked, in words that say what to do; empty if they can."""
+    if order.stored == "files":
+        return []
+    kind, advice = _kind(path), 'write layers_as = "files"'
+    if kind != ".exr":
+        return [f"only an EXR holds layers as {order.stored}, and this is a {kind}; {advice}"]
+    found = []
+    if options is not None and order.stored == "channels" and options.compression not in {None, *LOSSLESS}:
+        found.append(f"{options.compression} would damage them, as channels of one part are compressed alike; {advice}")
+    if like is not None and _kind(like.path) == kind:
+        there = {word.rpartition(" ")[0] for part in like.channels.split(" | ") for word in part.split(", ")}
+        taken = sorted(there & {channel for name in order.names for channel in order.channels(name)})
+        if taken:
+            found.append(f"the plate has the channels {', '.join(taken)} already; {advice}, or leave layers out")
     return found
 
 

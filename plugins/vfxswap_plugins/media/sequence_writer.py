@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import ClassVar
@@ -14,13 +14,21 @@ from vfxswap.color import ColorTags
 from vfxswap.errors import MediaError
 from vfxswap.files import FramePattern, is_pattern
 from vfxswap.frame import Frame
+from vfxswap.layers import LayerOrder
 from vfxswap.media import DeliveryOptions, PlateInfo, Writer
+from vfxswap_plugins.media.layer_files import LayerFiles, removed
 from vfxswap_plugins.media.pending_file import PendingFile, said_clearly
+from vfxswap_plugins.media.pools import threads_for
 from vfxswap_plugins.media.sequence_notes import journal, note, noted
-from vfxswap_plugins.media.sequence_plan import SUFFIXES, SequenceOptions, SequencePlan, planned, problems, remarks
-
-_MOST_THREADS = 4
-"""Pictures encoded at once, where the settings say nothing."""
+from vfxswap_plugins.media.sequence_plan import (
+    SUFFIXES,
+    SequenceOptions,
+    SequencePlan,
+    layer_problems,
+    planned,
+    problems,
+    remarks,
+)
 
 
 class SequenceWriter(Writer):
@@ -31,8 +39,9 @@ class SequenceWriter(Writer):
     the plate's byte for byte, but for the compression where that was a lossy one.
 
     Each file is written under a temporary name in the delivery's folder, brought to the disk, and renamed: what stands
-    under a frame's name is whole, also when a run is killed, and stays when a later frame fails. Until the last frame
-    is written, a hidden file beside them says which run wrote which of them.
+    under a frame's name is whole, also when a run is killed, and stays when a later frame fails. The files of its
+    layers get their names before it does. Until the last frame is written, a hidden file beside them says which run
+    wrote which of them.
     """
 
     name = "sequence"
@@ -54,6 +63,13 @@ class SequenceWriter(Writer):
         return remarks(path, _own(options), like, tags)
 
     @classmethod
+    def layer_problems(
+        cls, path: Path, options: DeliveryOptions | None, order: LayerOrder, like: PlateInfo | None
+    ) -> Sequence[str]:
+        """Layers go to files of their own beside any sequence, and into an EXR."""
+        return layer_problems(path, None if options is None else _own(options), order, like)
+
+    @classmethod
     def done(cls, path: Path, key: str) -> frozenset[int]:
         """The frames that an unfinished run of this key wrote, and that are still as it left them."""
         return noted(path, key)
@@ -66,14 +82,14 @@ class SequenceWriter(Writer):
             raise MediaError(f"{path}: {'; '.join(found)}", path=path)
         if first != last and not is_pattern(path):
             raise MediaError(f"{path}: {last - first + 1} frames need a number in their name, such as ####", path=path)
-        self._path, self._first, self._last = path, first, last
+        self._path, self._first, self._last, self._like, self._tags = path, first, last, like, tags
         self._pattern = FramePattern(path)
         self._plan: SequencePlan = planned(path, own, like, tags)
         self._previous: int | None = None
         self._notes, self._noting = journal(path, first, last), Lock()
         self._written: list[Path] = []
         PendingFile(self._pattern.path(first)).remove()  # says now that the folder cannot be written to
-        threads = own.threads or min(_MOST_THREADS, os.cpu_count() or 1)
+        threads = own.threads or threads_for(like)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="write")
         self._behind: deque[Future[Path]] = deque()
         self._most_behind = 2 * threads
@@ -135,14 +151,18 @@ class SequenceWriter(Writer):
 
     def _write(self, frame: Frame) -> Path:
         path = self._pattern.path(frame.number)
-        pending = PendingFile(path)
+        pending, beside = PendingFile(path), list[PendingFile]()
         try:
+            beside = self._layer_files.write(frame)
             with said_clearly(path, frame.number):
-                self._plan.save(frame, pending.temporary, name=path.name)
+                self._plan.save(frame, pending.temporary, name=path.name, order=self.layers)
                 if self.key:
+                    files = {file.path.name: file.temporary for file in beside}
                     with self._noting:
-                        note(self._notes, self.key, frame.number, pending.temporary)
-            return pending.commit()
+                        note(self._notes, self.key, frame.number, pending.temporary, beside=files)
+            for file in beside:
+                file.commit()
+            return pending.commit()  # the last: whoever sees the frame sees its layers
         except MediaError as error:
             if error.path != pending.temporary:
                 raise
@@ -153,7 +173,11 @@ class SequenceWriter(Writer):
                 frame=frame.number,
             ) from error
         finally:
-            pending.remove()
+            removed([pending, *beside])
+
+    @cached_property
+    def _layer_files(self) -> LayerFiles:
+        return LayerFiles(self._path, self.layers, self._like, self._tags)
 
 
 def _own(options: DeliveryOptions) -> SequenceOptions:
