@@ -42,7 +42,7 @@ _CODES: dict[str, tuple[Primaries, Transfer]] = {
 configurations that are older than these. A movie for a display of ITU-R BT.1886 is tagged as BT.709, as everywhere."""
 
 SHOWN_TAGS = tuple(name for name, tags in SPACES.items() if tags.transfer is not Transfer.LINEAR)
-"""What `[delivery] tags` takes."""
+"""What `[delivery] tagged_as` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Wish:
     display: str | None = None
     view: str | None = None
     color_space: str | None = None
-    tags: str | None = None
+    tagged_as: str | None = None
 
     @property
     def is_said(self) -> bool:
@@ -100,7 +100,9 @@ def needs_look(tags: ColorTags) -> bool:
 def look_problem(wish: Wish, tags: ColorTags) -> str | None:
     """What is wrong with what is asked for, in words that say what to do; None if nothing is."""
     if not wish.is_said:
-        return "tags goes with display and view, or color_space; leave it out" if wish.tags is not None else None
+        return (
+            "tagged_as goes with display and view, or color_space; leave it out" if wish.tagged_as is not None else None
+        )
     try:
         look_of(wish, tags)
     except ColorError as error:
@@ -128,8 +130,8 @@ def look_of(wish: Wish, tags: ColorTags) -> Look:
     """The transform for a plate, and the tags of what it makes.
 
     Raises:
-        ColorError: A name does not exist in the configuration; or what is made has no number in H.273, and `tags` does
-            not say what to write.
+        ColorError: A name does not exist in the configuration; or what is made has no number in H.273, and
+            `tagged_as` does not say what to write.
     """
     if wish.color_space is not None and (wish.display is not None or wish.view is not None):
         raise ColorError("state display and view, or color_space, not both")
@@ -143,7 +145,7 @@ def look_of(wish: Wish, tags: ColorTags) -> Look:
     convert = _converter(config, source, target)
     if isinstance(target, DisplayView):
         made = _space_of_view(config, target)
-    return Look(convert, _tags_of(config, made, wish.tags), f"{convert.words}, by {config.name}")
+    return Look(convert, _tags_of(config, made, wish.tagged_as), f"{convert.words}, by {config.name}")
 
 
 @lru_cache(maxsize=8)
@@ -188,14 +190,14 @@ def _tags_of(config: Config, space: str, stated: str | None) -> ColorTags:
     if stated is not None:
         known = SPACES.get(stated)
         if known is None or stated not in SHOWN_TAGS:
-            raise ColorError(f"tags: unknown {stated!r}; allowed: {', '.join(SHOWN_TAGS)}")
+            raise ColorError(f"tagged_as: unknown {stated!r}; allowed: {', '.join(SHOWN_TAGS)}")
         codes: tuple[Primaries, Transfer] | None = (known.primaries, known.transfer)
     else:
         codes = _codes(config, space)
     if codes is None:
         raise ColorError(
             f"H.273, by which movies say their colour, has no number for {space or 'this view'!r}; choose another"
-            f' display, or state what the movie shall say of itself, as tags = "bt709" ({", ".join(SHOWN_TAGS)})'
+            f' display, or state what the movie shall say of itself, as tagged_as = "bt709" ({", ".join(SHOWN_TAGS)})'
         )
     return ColorTags(*codes, Matrix.RGB, Range.FULL)
 

@@ -69,7 +69,7 @@ class MovieOptions(DeliveryOptions):
         description="Instead of display and view: the colour space that the movie is brought into, by its name in the"
         " configuration.",
     )
-    tags: Literal["bt709", "srgb", "bt601-625", "bt601-525", "bt2020", "p3-d65", "hlg", "pq"] | None = Field(
+    tagged_as: Literal["bt709", "srgb", "bt601-625", "bt601-525", "bt2020", "p3-d65", "hlg", "pq"] | None = Field(
         default=None,
         description="What the movie says of its colour, where the name of display or color_space does not tell.",
     )
@@ -84,7 +84,7 @@ class MovieOptions(DeliveryOptions):
     @property
     def wish(self) -> Wish:
         """The transform that is asked for."""
-        return Wish(self.display, self.view, self.color_space, self.tags)
+        return Wish(self.display, self.view, self.color_space, self.tagged_as)
 
 
 @dataclass(frozen=True, slots=True)
