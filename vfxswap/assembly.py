@@ -56,7 +56,7 @@ class Workshop:
     @property
     def view(self) -> View:
         """How the plate's pictures are looked at."""
-        return View(self.plan.tags, self.plan.plate.rotation, self.device)
+        return View(self.plan.tags, self.plan.plate.rotation, self.device, self.plan.face)
 
 
 @contextmanager
@@ -101,7 +101,7 @@ class _Assembly:
             if "swapped" in self._plan.layers.names and issubclass(planned.cls, ColorMatch | Blend):
                 stations.append(Station("layers", _HOST, KeepUnmatched()))
             stations.append(station)
-        if self._plan.layers.names:
+        if self._plan.layers.made:
             stations.append(Station("layers", _HOST, MakeLayers(self._plan.layers, self._shot.view)))
         return stations
 
@@ -150,7 +150,7 @@ class _Assembly:
 
     def _eyes(self, aligner: Aligner[Any]) -> Eyes:
         detector = next((stage for stage in self._open if isinstance(stage, Detector)), None)
-        return Eyes(self._shop.host, detector, aligner, self._shop.device)
+        return Eyes(self._shop.host, detector, aligner, self._shop.device, self._plan.colors, self._plan.face)
 
     def _roles(self, aligner: Aligner[Any]) -> tuple[Role, ...]:
         """Who takes which face, of the identities that are put in."""

@@ -131,7 +131,7 @@ class ColorTags:
         if stated is not None:
             space = SPACES.get(stated)
             if space is None:
-                raise ColorError(f"unknown colour space {stated!r}; allowed: {', '.join(SPACES)}", path=path)
+                raise ColorError(f"unknown colour space {stated!r}; allowed: {_NAMES}", path=path)
             is_rgb = self.matrix is Matrix.RGB
             if space.matrix is Matrix.RGB and not is_rgb:
                 raise ColorError(f"{path or 'the plate'} is stored as Y'CbCr, {stated!r} is a space of RGB", path=path)
@@ -144,7 +144,7 @@ class ColorTags:
             ]
             raise ColorError(
                 f"{path or 'the plate'} does not say its colour ({', '.join(missing)} not tagged); state it in the"
-                f' pipeline file, as [shot] color_space = "bt709" (allowed: {", ".join(SPACES)})',
+                f' pipeline file, as [shot] color_space = "{_like(self)}" (allowed: {_NAMES})',
                 path=path,
             )
         if tags.range is Range.UNSPECIFIED:
@@ -167,7 +167,14 @@ SPACES: dict[str, ColorTags] = {
     "Linear P3-D65": ColorTags(Primaries.P3_D65, Transfer.LINEAR, Matrix.RGB),
     "Linear Rec.2020": ColorTags(Primaries.BT2020, Transfer.LINEAR, Matrix.RGB),
 }
-"""The names that `[shot] color_space` takes; scene-linear ones are spelt as in OpenColorIO's ACES configurations."""
+"""Names of movies' colours, and of linear ones that have numbers, as OpenColorIO's ACES configurations have them."""
+_OF_MOVIES = ", ".join(name for name, tags in SPACES.items() if tags.transfer is not Transfer.LINEAR)
+_NAMES = f"{_OF_MOVIES}, or a colour space of the OpenColorIO configuration"
+
+
+def _like(tags: ColorTags) -> str:
+    """An example for a picture of that kind."""
+    return "ACEScg" if tags.transfer is Transfer.LINEAR else "bt709"
 
 
 @dataclass(frozen=True, slots=True)

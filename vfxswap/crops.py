@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vfxswap.color import ColorTags, Transfer
+from vfxswap.color import ColorTags, ConfigSpace
 from vfxswap.frame import Frame, Picture, Plane
 from vfxswap.geometry import Affine, Box, composed, inverted, mapped, scale_of
-from vfxswap.ops import transfer, warp, ycbcr
+from vfxswap.ops import warp, ycbcr
+from vfxswap.ops.facespace import Space, space_of
 from vfxswap.stage import Cutter
 
 _MARGIN = 1 / 8
@@ -36,6 +37,13 @@ class View:
     rotation: int
     """Degrees by which the stored picture is turned clockwise to be upright: 0, 90, 180 or 270."""
     device: torch.device
+    face: ConfigSpace | None = None
+    """What stages see; None is "sRGB - Texture"."""
+
+    @property
+    def space(self) -> Space:
+        """What the plates' numbers mean: `to_face` and `from_face`."""
+        return space_of(self.tags, self.face)
 
     def upright_size(self, picture: Picture) -> tuple[int, int]:
         """`(width, height)` of the upright picture."""
@@ -62,8 +70,8 @@ def small_picture(picture: Picture, view: View, size: tuple[int, int]) -> Tensor
     """`(3, H, W)` float32 R'G'B' 0..1 of the whole upright picture, shrunk or stretched to `(width, height)`."""
     turned = size if view.rotation % 180 == 0 else (size[1], size[0])
     small = ycbcr.thumbnail(picture.planes, picture.layout, view.tags, turned)
-    if view.tags.transfer is Transfer.LINEAR:
-        small = transfer.to_face(small, view.tags).clamp_(0, 1)  # scene light is dark to whoever looks at pictures
+    if not view.space.is_shown:
+        small = view.space.to_face(small).clamp(0, 1)  # scene light is dark to whoever looks at pictures, a log is flat
     if view.rotation % 360 == 0:
         return small
     return torch.rot90(small, k=-(view.rotation // 90), dims=(1, 2)).contiguous()
@@ -82,7 +90,7 @@ def _read(picture: Picture, view: View, box: Box) -> Tensor:
 
     def read(part: Box) -> Tensor:
         rgb = ycbcr.to_rgb(picture.planes, picture.layout, view.tags, part, device=view.device)
-        return transfer.to_face(rgb, view.tags)
+        return view.space.to_face(rgb)
 
     return _by_strips(box, picture, view, read)
 
@@ -112,7 +120,7 @@ def _read_small(picture: Picture, view: View, box: Box, factor: int) -> tuple[Te
     planes = [plane[_part_of_plane(plane, whole, picture)] for plane in picture.planes]
     size = (whole.width // factor, whole.height // factor)
     small = ycbcr.thumbnail(planes, picture.layout, view.tags, size).to(view.device)
-    return transfer.to_face(small, view.tags), (whole.x0 // factor, whole.y0 // factor)
+    return view.space.to_face(small), (whole.x0 // factor, whole.y0 // factor)
 
 
 def _part_of_plane(plane: Plane, box: Box, picture: Picture) -> tuple[slice, slice]:
@@ -231,7 +239,7 @@ def _add(picture: Picture, view: View, joined: _Joined) -> None:
     box, before, after, matte = joined
     for strip in _strips(box, picture, view) if _is_apart(picture) else (box,):
         rows = _rows(strip, box)
-        delta = transfer.from_face(after[:, rows], view.tags) - transfer.from_face(before[:, rows], view.tags)
+        delta = view.space.from_face(after[:, rows]) - view.space.from_face(before[:, rows])
         ycbcr.add_rgb_delta(picture.planes, picture.layout, view.tags, strip, delta=delta, touched=matte[rows] > 0)
 
 
@@ -250,7 +258,7 @@ def plate_rgb(picture: Picture, view: View, box: Box) -> Tensor:
 
 def colored_for_plate(rgb: Tensor, view: View) -> Tensor:
     """`(3, h, w)` of the face space as the plate codes its colours."""
-    return transfer.from_face(rgb, view.tags)
+    return view.space.from_face(rgb)
 
 
 def _is_apart(picture: Picture) -> bool:

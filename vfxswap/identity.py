@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tomli
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vfxswap.color import SPACES
 from vfxswap.errors import ExitCode, Problem, UsageError
 from vfxswap.geometry import Landmarks
 
@@ -120,7 +119,7 @@ class Identity:
     licence: str = ""
     """Licence of stills and weights, where stated."""
     color_space: str = "srgb"
-    """Colour space of its stills, where they are not scene-linear EXR."""
+    """Colour space of its stills, where they are not EXR that say their own; any that `[shot] color_space` takes."""
     stills: tuple[Path, ...] = ()
     """Pictures of the face, by name."""
     weights: tuple[Path, ...] = ()
@@ -131,12 +130,6 @@ class Identity:
     """The stills, once the host has looked at them; only for swappers that want stills."""
 
 
-def _known_space(name: str) -> str:
-    if name not in SPACES:
-        raise ValueError(f"is not a known colour space; allowed: {', '.join(SPACES)}")
-    return name
-
-
 class IdentityFile(BaseModel):
     """What `identity.toml` holds."""
 
@@ -144,7 +137,7 @@ class IdentityFile(BaseModel):
 
     name: Words
     licence: str = ""
-    color_space: Annotated[str, AfterValidator(_known_space)] = "srgb"
+    color_space: Words = "srgb"
     consent: Consent
     weights: dict[str, WeightsEntry] = Field(default_factory=dict)
 

@@ -7,20 +7,21 @@ too, unless a still carries its points in a sidecar file, made by hand or by who
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vfxswap.color import ColorTags, Matrix, Primaries, Transfer
+from vfxswap.color import ConfigSpace
 from vfxswap.crops import PlateCutter, View, small_picture
 from vfxswap.errors import MediaError
 from vfxswap.frame import Detection, Frame, Picture
 from vfxswap.geometry import Box, Landmarks
 from vfxswap.host import Host
 from vfxswap.identity import Portrait
-from vfxswap.ops import transfer, ycbcr
+from vfxswap.ops import ycbcr
+from vfxswap.pipeline.colour import FILE_ID, ColorNames
 from vfxswap.stage import Aligner, Detector
 from vfxswap.trackfile import read_tracks, sidecar
 
@@ -33,6 +34,10 @@ class Eyes:
     detector: Detector[Any] | None
     aligner: Aligner[Any]
     device: torch.device
+    names: ColorNames
+    """Of colour spaces."""
+    face: ConfigSpace | None
+    """What stages see; None is "sRGB - Texture"."""
 
 
 def look_at(path: Path, color_space: str, eyes: Eyes) -> Portrait:
@@ -40,7 +45,7 @@ def look_at(path: Path, color_space: str, eyes: Eyes) -> Portrait:
 
     Args:
         path: The still; its sidecar of points, where there is one, stands in for the detector.
-        color_space: What the still's R'G'B' values mean, a name of `vfxswap.color.SPACES`.
+        color_space: What the still's R'G'B' values mean, where it is not a scene-linear file that says it itself.
         eyes: The pipeline's own detector and aligner.
 
     Raises:
@@ -48,7 +53,9 @@ def look_at(path: Path, color_space: str, eyes: Eyes) -> Portrait:
     """
     with eyes.host.reader_for(path)(path) as reader:
         frame = next(iter(reader.frames(1, 1)))
-        view = View(_tags(reader.info.tags, color_space, path), reader.info.rotation, eyes.device)
+        info = reader.info
+        tags = eyes.names.of_still(info.tags, color_space, file_id=info.metadata.get(FILE_ID), path=path)
+        view = View(tags, info.rotation, eyes.device, eyes.face)
     detection = _detection(path, frame, view, eyes.detector)
     (landmarks,) = eyes.aligner.align([detection], PlateCutter([frame], view))
     if landmarks is None:
@@ -56,16 +63,6 @@ def look_at(path: Path, color_space: str, eyes: Eyes) -> Portrait:
             f"no face can be aligned in the still {path}; take another, or give it a points file", path=path
         )
     return _portrait(path, frame.plate, view, landmarks)
-
-
-def _tags(tags: ColorTags, color_space: str, path: Path) -> ColorTags:
-    if tags.transfer is Transfer.LINEAR:
-        # A scene-linear still (EXR): its primaries are those of the stated space, which carries no linear transfer.
-        primaries = tags.primaries
-        if primaries is Primaries.UNSPECIFIED:
-            primaries = ColorTags(matrix=Matrix.RGB).resolved(color_space, path=path).primaries
-        return replace(tags, primaries=primaries, matrix=Matrix.RGB).resolved(None, path=path)
-    return tags.resolved(color_space, path=path)
 
 
 def _detection(path: Path, frame: Frame, view: View, detector: Detector[Any] | None) -> Detection:
@@ -102,5 +99,5 @@ def _portrait(path: Path, picture: Picture, view: View, landmarks: Landmarks) ->
     """The still as the stages see it, upright."""
     whole = Box(0, 0, picture.width, picture.height)
     rgb = ycbcr.to_rgb(picture.planes, picture.layout, view.tags, whole, device=view.device)
-    upright = torch.rot90(transfer.to_face(rgb, view.tags), k=-(view.rotation // 90), dims=(1, 2)).contiguous()
+    upright = torch.rot90(view.space.to_face(rgb), k=-(view.rotation // 90), dims=(1, 2)).contiguous()
     return Portrait(path=path, image=upright, landmarks=landmarks)

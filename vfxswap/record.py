@@ -14,6 +14,7 @@ from vfxswap.host import Host
 from vfxswap.identity import Identity
 from vfxswap.modelfile import ModelFile
 from vfxswap.pipeline import Pipeline, PlannedStage
+from vfxswap.pipeline.colour import color_facts
 
 _LIBRARIES = ("vfxswap", "torch", "kornia", "av", "numpy", "opencv-python-headless", "onnxruntime")
 
@@ -27,6 +28,7 @@ def described(plan: Pipeline, host: Host) -> dict[str, Any]:
         "production": plan.shot.production,
         "purpose": plan.shot.purpose,
         "plate": plan.plate_path.name,
+        "color": color_facts(plan.colors, plan.tags, plan.face, plan.identities.values()),
         "frames": str(plan.frames),
         "cut": str(plan.edit.cut),
         "clip": plan.edit.clip,

@@ -13,7 +13,7 @@ from typing import Any
 import vfxswap
 from vfxswap.cli.output import columns, say
 from vfxswap.cli.weights import size_text
-from vfxswap.errors import ExitCode, PluginError, UsageError
+from vfxswap.errors import ColorError, ExitCode, PluginError, UsageError
 from vfxswap.host import Host, MediaEntry
 from vfxswap.models import ModelStore
 
@@ -23,6 +23,7 @@ VARIABLES = (
     "VFXSWAP_MODEL_PATH",
     "VFXSWAP_CACHE_DIR",
     "CUDA_VISIBLE_DEVICES",
+    "OCIO",
 )
 """Environment that changes what is found."""
 
@@ -48,11 +49,13 @@ def findings(host: Host) -> tuple[dict[str, Any], list[str]]:
     writers, writers_broken = _media(host.writers, host, writes=True)
     stages, stages_broken = _stages(host)
     models, models_broken = _models(host)
+    color, color_broken = _color()
     facts = {
         "vfxswap": vfxswap.__version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": f"{platform.platform()}, {_cores()} cores",
         **torch_facts,
+        **color,
         "plugins": [record.owner for record in host.plugins if record.error is None],
         "stages": stages,
         "readers": readers,
@@ -60,7 +63,8 @@ def findings(host: Host) -> tuple[dict[str, Any], list[str]]:
         **models,
         "environment": {name: os.environ.get(name, "") for name in VARIABLES if name in os.environ},
     }
-    return facts, [*broken, *torch_broken, *stages_broken, *readers_broken, *writers_broken, *models_broken]
+    broken += [*torch_broken, *color_broken, *stages_broken, *readers_broken, *writers_broken, *models_broken]
+    return facts, broken
 
 
 def _lines(value: object) -> list[str]:
@@ -94,6 +98,21 @@ def _torch() -> tuple[dict[str, Any], list[str]]:
 
 def _gpu(index: int, properties: Any) -> str:
     return f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+
+
+def _color() -> tuple[dict[str, Any], list[str]]:
+    """The configuration of pipelines that state none."""
+    try:
+        from vfxswap.ocio import LIBRARY, open_config  # noqa: PLC0415 - as above
+    except (ImportError, OSError) as error:
+        return {"OpenColorIO": "cannot be imported"}, [f"OpenColorIO: {error}"]
+    try:
+        config, origin = open_config()
+    except ColorError as error:
+        return {"OpenColorIO": LIBRARY}, [str(error)]
+    by = {"$OCIO": "by $OCIO", "pinned": "the pinned one, as $OCIO is not set", "pipeline": ""}[origin]
+    spaces = f"{len(config.names())} colour spaces, sha256 {config.sha256[:16]}"
+    return {"OpenColorIO": f"{LIBRARY}; {config.source}: {spaces} ({by})"}, []
 
 
 def _stages(host: Host) -> tuple[list[str], list[str]]:

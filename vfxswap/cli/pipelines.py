@@ -18,6 +18,7 @@ from vfxswap.host import Host
 from vfxswap.modelfile import ModelFile
 from vfxswap.models import ModelStore
 from vfxswap.pipeline import Pipeline, load
+from vfxswap.pipeline.colour import color_facts
 from vfxswap.report import Report
 
 
@@ -125,6 +126,7 @@ def check_pipeline(asked: Asked, host: Host) -> ExitCode:
 def plan_lines(plan: Pipeline) -> list[str]:
     """What a pipeline would do, for people."""
     rows = [("plate", f"{plan.plate_path}: {_plate(plan)}"), ("frames", f"{plan.frames} ({len(plan.frames)})")]
+    rows += [("colour", _colour(plan))]
     rows += [("identity", _identity(plan, name)) for name in plan.identities]
     rows += [(stage.label, f"from {stage.owner}") for stage in plan.stages] or [
         ("stages", "none: passes the plate through")
@@ -143,6 +145,15 @@ def _plate(plan: Pipeline) -> str:
         f"{plate.width}x{plate.height} {plate.codec} {plate.layout.name}, {rate}, frames {plate.first}-{plate.last},"
         f" {colour} {tags.range.name.lower()}"
     )
+
+
+def _colour(plan: Pipeline) -> str:
+    facts = color_facts(plan.colors, plan.tags, plan.face, plan.identities.values())
+    words = f"{facts['space'] or 'by its tags'}; stages see {facts['face_space']!r}"
+    if "config" not in facts:
+        return words
+    by = f", computed by {facts['computed_by']}" if "computed_by" in facts else ""
+    return f"{words}; by {facts['config']}{by}"
 
 
 def _identity(plan: Pipeline, name: str) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from vfxswap.cli.output import columns, say
 from vfxswap.clock import FrameRange
-from vfxswap.color import SPACES, ColorTags
+from vfxswap.errors import ColorError
 from vfxswap.host import Host
 from vfxswap.media import PlateInfo
+from vfxswap.pipeline.colour import FILE_ID, ColorNames, name_of
 
 
 def probe(path: Path, host: Host, *, as_json: bool) -> None:
@@ -73,19 +74,22 @@ def described(info: PlateInfo, reader: str) -> dict[str, Any]:
             "transfer": tags.transfer.name,
             "matrix": tags.matrix.name,
             "range": tags.range.name,
-            "space": _space(tags),
+            "space": _space(info),
         },
         "audio": list(info.audio),
         "metadata": dict(sorted(info.metadata.items())),
     }
 
 
-def _space(tags: ColorTags) -> str | None:
-    """The name that says of a plate's colour what its file says; None where a pipeline file must state one."""
-    found = (
-        name for name, space in SPACES.items() if (space.primaries, space.transfer) == (tags.primaries, tags.transfer)
-    )
-    return next(found, None) if tags.complete else None
+def _space(info: PlateInfo) -> str | None:
+    """The name that says of a plate's colour what its file says; None where a pipeline file must state one.
+
+    Of a file that names its space itself, the name that the configuration has for it (`$OCIO`, or the pinned one).
+    """
+    try:
+        return name_of(ColorNames().of_plate(info.tags, None, file_id=info.metadata.get(FILE_ID), path=info.path))
+    except ColorError:
+        return None
 
 
 def _lines(info: PlateInfo, reader: str) -> list[tuple[str, str]]:
@@ -108,7 +112,7 @@ def _lines(info: PlateInfo, reader: str) -> list[tuple[str, str]]:
         ("channels", info.channels),
         ("layers", ", ".join(info.layers) if len(info.layers) > 1 else ""),
         ("unfit", "; ".join(info.unfit.values())),
-        ("colour", _color(info.tags)),
+        ("colour", _color(info)),
         ("audio", ", ".join(info.audio)),
         *((name, " ".join(text.split())) for name, text in sorted(info.metadata.items())),
     ]
@@ -126,7 +130,8 @@ def _rate(rate: Fraction) -> str:
     return str(rate) if rate.denominator == 1 else f"{rate} ({float(rate):.3f})"
 
 
-def _color(tags: ColorTags) -> str:
+def _color(info: PlateInfo) -> str:
+    tags, space = info.tags, _space(info)
     words = ", ".join(
         f"{what} {tag.name.lower()}"
         for what, tag in (
@@ -136,4 +141,4 @@ def _color(tags: ColorTags) -> str:
             ("range", tags.range),
         )
     )
-    return words if tags.complete else f"{words}: state [shot] color_space"
+    return f"{words}: state [shot] color_space" if space is None else f"{space} ({words})"

@@ -368,7 +368,8 @@ def _opened(plan: Pipeline, host: Host, workers: int | None) -> Iterator[tuple[W
 def _eyes(shop: Workshop, stations: Sequence[Station]) -> Eyes:
     stages = [station.step.stage for station in stations if isinstance(station.step, Driver)]
     detector = next((stage for stage in stages if isinstance(stage, Detector)), None)
-    return Eyes(shop.host, detector, next(stage for stage in stages if isinstance(stage, Aligner)), shop.device)
+    aligner = next(stage for stage in stages if isinstance(stage, Aligner))
+    return Eyes(shop.host, detector, aligner, shop.device, shop.plan.colors, shop.plan.face)
 
 
 def _seen(

@@ -160,6 +160,8 @@ class _Draft:
             shot=shot,
             plate_path=shot.plate,
             plate=plate.info,
+            colors=plate.colors.names,
+            face=plate.colors.face,
             tags=plate.tags,
             frames=plate.frames,
             edit=plate.wanted.edit,

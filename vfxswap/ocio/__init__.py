@@ -4,12 +4,13 @@ What others need is data: a `vfxswap.color.ConfigSpace` names a space, and a `Tr
 `vfxswap.ops.colorops` to compute. A whole picture goes through OpenColorIO itself, by `converter`.
 """
 
-from vfxswap.ocio.config import PINNED, Config, config_of, nearest, open_config
+from vfxswap.ocio.config import LIBRARY, PINNED, Config, config_of, nearest, open_config
 from vfxswap.ocio.picture import Converter, DisplayView, converter
 from vfxswap.ocio.transform import FACE_SPACE, Transform, check_way_back, face_space_of, transform
 
 __all__ = [
     "FACE_SPACE",
+    "LIBRARY",
     "PINNED",
     "Config",
     "Converter",

@@ -20,6 +20,8 @@ PINNED: Final = "ocio://studio-config-v4.0.0_aces-v2.0_ocio-v2.5"
 """Of a pipeline that says nothing: the ACES studio configuration, which knows cameras' logs. A name, as what
 `ocio://default` stands for moves from release to release of the library."""
 BUILTIN: Final = "ocio://"
+LIBRARY: Final = str(Ocio.__version__)
+"""OpenColorIO's version."""
 _MOVING: Final = ("default", "cg-config-latest", "studio-config-latest")
 
 FAILURES: Final = (Ocio.Exception, Ocio.ExceptionMissingFile)

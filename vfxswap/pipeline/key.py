@@ -17,13 +17,15 @@ from typing import Any
 import vfxswap
 from vfxswap.errors import UsageError
 from vfxswap.files import FramePattern
+from vfxswap.pipeline.colour import color_facts
 from vfxswap.pipeline.plan import Pipeline
 
 _LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless")
 """Installed packages whose version can change a result."""
 
-_NO_PIXELS = {"frames", "timeline", "clip", "media", "handles"}
-"""Keys of [shot] that say which frames of which plate, and not what becomes of them."""
+_NO_PIXELS = {"color_config", "frames", "timeline", "clip", "media", "handles"}
+"""Keys of [shot] that say which frames of which plate, and not what becomes of them; the configuration counts by what
+it holds."""
 
 
 def content_key(plan: Pipeline) -> str:
@@ -43,6 +45,7 @@ def content_key(plan: Pipeline) -> str:
         "shot": plan.shot.model_dump(exclude=_NO_PIXELS),
         "plate": [_stamp(path) for path in FramePattern(plan.plate.path).paths(whole)],
         "tags": [int(tag) for tag in (plan.tags.primaries, plan.tags.transfer, plan.tags.matrix, plan.tags.range)],
+        "color": color_facts(plan.colors, plan.tags, plan.face, plan.identities.values()),
         "identities": {
             name: [plan.casting[name].model_dump(), identity.color_space, identity.folder]
             for name, identity in plan.identities.items()

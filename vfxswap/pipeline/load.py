@@ -19,7 +19,8 @@ from vfxswap.identity import Identity
 from vfxswap.media import PlateInfo
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
-from vfxswap.pipeline.cut import settle_clip
+from vfxswap.pipeline.colour import check_stills
+from vfxswap.pipeline.cut import clips_of, settle_clip
 from vfxswap.pipeline.delivery import check_delivery, check_layers, check_timeline, order_of, paths_in, read_delivery
 from vfxswap.pipeline.device import choose_device
 from vfxswap.pipeline.findings import check_licences, check_stages, with_files
@@ -33,6 +34,7 @@ from vfxswap.pipeline.tables import IdentityEntry, Shot
 if TYPE_CHECKING:
     from vfxswap.host import Host
     from vfxswap.models import ModelStore
+    from vfxswap.timeline import Clip
 
 TABLES = ("shot", "identities", "stages", "delivery")
 """The tables of a pipeline file."""
@@ -84,6 +86,26 @@ def load(  # noqa: PLR0913 - what a command line may say
     return draft.settled(raw, tuple(item.words for item in wanted))
 
 
+def read_clips_of(path: Path, overrides: Sequence[str] = ()) -> tuple[Clip, ...]:
+    """The clips of a pipeline file's timeline, in its order; none if it names no timeline.
+
+    Args:
+        path: The pipeline file.
+        overrides: `KEY=VALUE` texts, as `--set` has them.
+
+    Raises:
+        PipelineError: The file or its timeline cannot be read.
+    """
+    document = _parsed(path)[1]
+    given = [words.parse(text) for text in overrides]
+    document, origins, _ = words.apply(document, [item for item in given if isinstance(item, words.Override)])
+    notes = Notes(Origin(path, origins))
+    clips = clips_of(document, notes)
+    if notes.problems:
+        raise PipelineError(notes.problems)
+    return clips
+
+
 def _parsed(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         raw = path.read_bytes()
@@ -126,6 +148,8 @@ class _Draft:
             self.plate = open_plate(self.shot, self.host, self.notes, cut=settled.cut, own_frames=own_frames)
         self.entries = read_identities(self.document, self.notes)
         self.identities = open_identities(self.entries, self.shot, today, self.notes)
+        if self.plate is not None:
+            check_stills(self.identities.values(), self.plate.colors.names, self.notes)
         self._read_stages()
         self.goal = read_delivery(self.document, self.host, self.notes)
         if self.goal is not None:
@@ -188,6 +212,8 @@ class _Draft:
             shot=shot,
             plate_path=shot.plate,
             plate=plate.info,
+            colors=plate.colors.names,
+            face=plate.colors.face,
             tags=plate.tags,
             frames=plate.frames,
             edit=plate.wanted.edit,

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from vfxswap.clock import FrameRange
-from vfxswap.color import ColorTags
+from vfxswap.color import ColorTags, ConfigSpace
 from vfxswap.identity import Identity
 from vfxswap.layers import LayerOrder
 from vfxswap.media import DeliveryOptions, PlateInfo, Reader, Writer
 from vfxswap.modelfile import ModelFile
 from vfxswap.models import ModelStore
+from vfxswap.pipeline.colour import ColorNames
 from vfxswap.pipeline.frames import Edit
 from vfxswap.pipeline.tables import FaceRule, Shot
 from vfxswap.stage import Stage, StageOptions
@@ -64,6 +65,10 @@ class Pipeline:
     shot: Shot
     plate_path: Path
     plate: PlateInfo
+    colors: ColorNames
+    """The names of colour spaces that hold, for what is read besides the plate."""
+    face: ConfigSpace | None
+    """What stages see; None is "sRGB - Texture"."""
     tags: ColorTags
     """The plate's colour, complete."""
     frames: FrameRange

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from vfxswap.clock import FrameRange, parse_rate
 from vfxswap.color import ColorTags
-from vfxswap.errors import ColorError, ExitCode, MediaError, PluginError, Problem
+from vfxswap.errors import ExitCode, MediaError, PluginError, Problem
 from vfxswap.media import PlateInfo, Reader
+from vfxswap.pipeline.colour import FILE_ID, ShotColors, settle_colors
 from vfxswap.pipeline.cut import Cut
 from vfxswap.pipeline.frames import Wanted, wanted_frames
 from vfxswap.pipeline.reading import Notes
@@ -25,10 +26,14 @@ class OpenedPlate:
 
     reader: type[Reader]
     info: PlateInfo
-    tags: ColorTags | None
-    """Complete; None if they cannot be known."""
+    colors: ShotColors
     wanted: Wanted
     """What is to be done of it."""
+
+    @property
+    def tags(self) -> ColorTags | None:
+        """Complete; None if they cannot be known."""
+        return self.colors.tags
 
     @property
     def frames(self) -> FrameRange:
@@ -78,16 +83,8 @@ def open_plate(
     _check_cuts(shot, info, notes)
     wanted = wanted_frames(shot, info, notes, cut=cut, own=own_frames)
     _check_files(info, wanted.frames, notes)
-    return OpenedPlate(reader, info, _tags(shot, info, notes), wanted)
-
-
-def _tags(shot: Shot, info: PlateInfo, notes: Notes) -> ColorTags | None:
-    try:
-        return info.tags.resolved(shot.color_space, path=shot.plate)
-    except ColorError as error:
-        if not notes.blames("shot", "color_space"):
-            notes.add(Problem(str(error), stage="shot", key="color_space"), "shot", "color_space")
-        return None
+    colors = settle_colors(shot, info.tags, info.metadata.get(FILE_ID), notes)
+    return OpenedPlate(reader, info, colors, wanted)
 
 
 def _check_cuts(shot: Shot, info: PlateInfo, notes: Notes) -> None:

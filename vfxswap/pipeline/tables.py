@@ -5,15 +5,15 @@ The keys of a stage are that stage's own `Options`, those of a delivery its writ
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from vfxswap.clock import check_frames, parse_rate
-from vfxswap.color import SPACES
 from vfxswap.errors import UsageError
 from vfxswap.layers import LAYERS, LayerName, Storing
+from vfxswap.pipeline.colour import DEFAULT_FACE, MOVIE_SPACES
 from vfxswap.stage import InputPath, PipelinePath
 
 
@@ -44,10 +44,12 @@ def _plate_or_timeline(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"required": ["plate"]}, {"required": ["timeline"]}]
 
 
-def _known_space(name: str) -> str:
-    if name not in SPACES:
-        raise PydanticCustomError("unknown_name", "is not a known colour space")
-    return name
+def _config_source(value: object, info: ValidationInfo) -> object:
+    """A built-in configuration's name as it is; a path relative to the pipeline file."""
+    folder = (info.context or {}).get("folder")
+    if not isinstance(value, str) or value.startswith("ocio://") or folder is None:
+        return value
+    return str(Path(folder) / value)
 
 
 def _ascending(cuts: tuple[int, ...]) -> tuple[int, ...]:
@@ -129,14 +131,29 @@ class Shot(Table):
         description="Whether this is paid work: a model that is not known to be allowed in it is refused then, by its"
         " card, its sidecar or identity.toml.",
     )
-    color_space: Annotated[str, AfterValidator(_known_space)] | None = Field(
+    color_space: str | None = Field(
         default=None,
-        description="What the plate's numbers mean. Wins over the tags in the file; demanded where these are missing,"
-        " as nothing is guessed.",
-        json_schema_extra={"enum": list(SPACES)},
+        min_length=1,
+        description="What the plate's numbers mean. Wins over what the file says; demanded where it says nothing, as"
+        f" nothing is guessed. A movie's colours ({', '.join(MOVIE_SPACES)}), or any colour space, alias or role of"
+        " `color_config`, such as `ACEScg` or `ARRI LogC4`.",
     )
-    face_space: Literal["sRGB - Texture"] = Field(
-        default="sRGB - Texture", description="The colour space in which stages see faces, 0..1."
+    ycbcr_matrix: Literal["bt709", "bt601", "bt2020"] | None = Field(
+        default=None,
+        description="With which matrix a movie's Y'CbCr was made, where it does not say it and `color_space` is one of"
+        " `color_config`, as a camera's log. Wins over the stream's own.",
+    )
+    color_config: Annotated[str, BeforeValidator(_config_source)] | None = Field(
+        default=None,
+        min_length=1,
+        description="The OpenColorIO configuration: a path relative to the pipeline file, or `ocio://NAME` for a"
+        " built-in one. By default `$OCIO`, else `ocio://studio-config-v4.0.0_aces-v2.0_ocio-v2.5`.",
+    )
+    face_space: str = Field(
+        default=DEFAULT_FACE,
+        min_length=1,
+        description="The colour space in which stages see faces, 0..1: one of `color_config` that holds pictures as"
+        " a display shows them.",
     )
     on_missing: Literal["pass", "fail"] = Field(
         default="pass",

@@ -18,7 +18,9 @@ from vfxswap.frame import Picture
 from vfxswap.geometry import Box
 from vfxswap.host import Host
 from vfxswap.media import Reader
-from vfxswap.ops import transfer, ycbcr
+from vfxswap.ops import ycbcr
+from vfxswap.ops.facespace import space_of
+from vfxswap.pipeline.colour import FILE_ID, ColorNames
 
 _CPU = torch.device("cpu")
 _DIGITS = re.compile(r"(\d+)")
@@ -30,7 +32,7 @@ class Movie(AbstractContextManager["Movie"]):
     Args:
         path: Any that a reader takes.
         host: The plugins.
-        color_space: Of a movie without colour tags, a name of `vfxswap.color.SPACES`.
+        color_space: Of a movie without colour tags, or of pictures: any that `[shot] color_space` takes.
 
     Raises:
         ColorError: It does not say its colour, and nothing was stated.
@@ -41,7 +43,9 @@ class Movie(AbstractContextManager["Movie"]):
         self.path = path
         self._reader: Reader = host.reader_for(path)(path)
         try:
-            self._tags = self._reader.info.tags.resolved(color_space, path=path)
+            info = self._reader.info
+            file_id = info.metadata.get(FILE_ID)
+            self._tags = ColorNames().of_plate(info.tags, color_space, file_id=file_id, path=path)
         except BaseException:
             self._reader.close()
             raise
@@ -70,7 +74,7 @@ class Movie(AbstractContextManager["Movie"]):
 
 def _face_space(picture: Picture, tags: ColorTags) -> Tensor:
     whole = Box(0, 0, picture.width, picture.height)
-    return transfer.to_face(ycbcr.to_rgb(picture.planes, picture.layout, tags, whole, device=_CPU), tags)
+    return space_of(tags).to_face(ycbcr.to_rgb(picture.planes, picture.layout, tags, whole, device=_CPU))
 
 
 class Mattes:
