@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vfxswap.errors import MediaError, UsageError
+from vfxswap.errors import MediaError, TruncatedPlate, UsageError
 from vfxswap.files import FramePattern, is_pattern, stamp_of
 from vfxswap.frame import Frame, Picture
 from vfxswap.geometry import Box
@@ -72,9 +72,9 @@ class SequenceReader(Reader):
         """Decodes `first..last` but for holes; a later call ends an earlier iterator.
 
         Raises:
-            MediaError: The range is not within the plate; or a file is not like the first, cannot be read, or is not
-                the one that was there when the plate was opened.
-            TruncatedPlate: A file is damaged or cut off; what comes before is given first.
+            MediaError: The range is not within the plate.
+            TruncatedPlate: A file is damaged or cut off, is not like the first, or is not the one that was there when
+                the plate was opened; what comes before is given first.
         """
         if not self._info.first <= first <= last <= self._info.last:
             raise MediaError(
@@ -113,16 +113,14 @@ class SequenceReader(Reader):
         except MediaError as error:
             if path.exists():
                 self._check_stamp(path, number)
-            if error.frame == number:
-                raise
-            raise MediaError(str(error), path=path, frame=number) from error
+            raise TruncatedPlate(str(error), path=path, frame=number) from error
         self._check_stamp(path, number)
         return picture
 
     def _check_stamp(self, path: Path, number: int) -> None:
         """Whether the file is still the one that the run was checked with, and that its key was made of."""
         if stamp_of(path) != self._stamps[number]:
-            raise MediaError(
+            raise TruncatedPlate(
                 f"{path} was changed while the plate was being read; run again when it is whole",
                 path=path,
                 frame=number,

@@ -71,7 +71,7 @@ class Stored:
             ("channels", self.channels, first.channels),
             ("layer", self.layer, first.layer),
             ("display window", _said(self.canvas), _said(first.canvas)),
-            ("colour", self.tags, first.tags),
+            ("colour", _color(self.tags), _color(first.tags)),
             ("orientation", self.rotation, first.rotation),
             ("pixel aspect", self.pixel_aspect, first.pixel_aspect),
         ):
@@ -104,6 +104,10 @@ def window_within(window: Box, picture: Box) -> Box | None:
     if window == picture:
         return None
     return Box(window.x0 - picture.x0, window.y0 - picture.y0, window.x1 - picture.x0, window.y1 - picture.y0)
+
+
+def _color(tags: ColorTags) -> str:
+    return f"{tags.primaries.name.lower()}, {tags.transfer.name.lower()}"
 
 
 def _said(window: Box | None) -> str:
