@@ -68,6 +68,13 @@ class LayerOrder:
     stored: Storing = "files"
     identities: tuple[str, ...] = ()
     """Who may be in the cryptomatte: the identities that are put in, in the pipeline's order."""
+    pictured: tuple[LayerName, ...] = ()
+    """Layers that go into the picture itself, such as a matte that becomes its alpha: made, and not stored besides."""
+
+    @property
+    def made(self) -> tuple[LayerName, ...]:
+        """All that are made for a frame."""
+        return ordered((*self.names, *self.pictured))
 
     def groups(self, name: LayerName) -> tuple[str, ...]:
         """The names that a layer has within a file; a cryptomatte has several."""

@@ -19,7 +19,7 @@ from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.errors import MediaError
 from vfxswap.frame import Frame
 from vfxswap.geometry import Box
-from vfxswap.layers import LayerOrder
+from vfxswap.layers import LayerName, LayerOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +188,11 @@ class Writer(ABC):
         tags: ColorTags,  # noqa: ARG003
     ) -> Sequence[str]:
         """What the report shall say of this delivery, such as another compression than the plate's."""
+        return ()
+
+    @classmethod
+    def pictured_layers(cls, options: DeliveryOptions) -> tuple[LayerName, ...]:  # noqa: ARG003
+        """Layers that the picture itself holds, such as the matte as its alpha; the host makes these too."""
         return ()
 
     @classmethod

@@ -56,7 +56,7 @@ class MakeLayers(Step):
     def _layers(self, frame: Frame) -> Mapping[str, Layer]:
         faces = sorted((face for face in frame.faces if face.pasted), key=lambda face: face.size_px)
         scene = _Scene(frame, [_Placed(face, self._view, frame.plate) for face in faces], self._view, self._order)
-        return {name: scene.layer(name) for name in self._order.names}
+        return {name: scene.layer(name) for name in self._order.made}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

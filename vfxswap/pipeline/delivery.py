@@ -93,7 +93,13 @@ def check_delivery(goal: Goal, plate: OpenedPlate | None, inputs: Iterable[tuple
 def order_of(goal: Goal, slots: Sequence[Slot]) -> LayerOrder:
     """The layers that are asked for, with those who may be in them."""
     put_in = [slot.options.identity for slot in slots if isinstance(slot.options, SwapperOptions)]
-    return LayerOrder(goal.layers, goal.layers_as, tuple(dict.fromkeys(put_in)))
+    return LayerOrder(goal.layers, goal.layers_as, tuple(dict.fromkeys(put_in)), _pictured(goal))
+
+
+def _pictured(goal: Goal) -> tuple[LayerName, ...]:
+    if goal.writer is None or goal.options is None:
+        return ()
+    return goal.writer.pictured_layers(goal.options)
 
 
 def check_layers(goal: Goal, plate: OpenedPlate | None, slots: Sequence[Slot], notes: Notes) -> None:
@@ -109,11 +115,11 @@ def check_layers(goal: Goal, plate: OpenedPlate | None, slots: Sequence[Slot], n
     def wrong(message: str, key: str = "layers", value: object = None) -> None:
         notes.add(Problem(message, stage="delivery", key=key, value=value), "delivery", key)
 
-    if not goal.layers:
-        return
-    if not any(slot.cls is None or "result" in slot.cls.gives for slot in slots):
-        wrong("show what a blend puts in, and no stage does; add one, or leave layers out", value=list(goal.layers))
-    if goal.writer is None:
+    shown = (*goal.layers, *_pictured(goal))
+    if shown and not any(slot.cls is None or "result" in slot.cls.gives for slot in slots):
+        key = "layers" if goal.layers else "alpha"
+        wrong(f"show what a blend puts in, and no stage does; add one, or leave {key} out", key, list(shown))
+    if not goal.layers or goal.writer is None:
         return
     order = order_of(goal, slots)
     info = None if plate is None else plate.info

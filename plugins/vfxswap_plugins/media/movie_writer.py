@@ -18,7 +18,7 @@ from vfxswap.clock import Timecode
 from vfxswap.color import ColorTags
 from vfxswap.errors import MediaError, UsageError
 from vfxswap.frame import Frame
-from vfxswap.layers import LayerOrder
+from vfxswap.layers import LayerName, LayerOrder
 from vfxswap.media import DeliveryOptions, PlateInfo, Writer
 from vfxswap_plugins.media.dnxhr import color_volume_of, with_color_volume
 from vfxswap_plugins.media.layer_files import LayerFiles, LayersOfMovie
@@ -69,6 +69,11 @@ class MovieWriter(Writer):
     def problems(cls, path: Path, options: DeliveryOptions, like: PlateInfo, tags: ColorTags) -> Sequence[str]:
         """What is wrong with this delivery of this plate; nothing is opened."""
         return problems(path, _own(options), like, tags)
+
+    @classmethod
+    def pictured_layers(cls, options: DeliveryOptions) -> tuple[LayerName, ...]:
+        """The matte, where it becomes alpha."""
+        return ("matte",) if _own(options).alpha == "matte" else ()
 
     @classmethod
     def remarks(cls, path: Path, options: DeliveryOptions, like: PlateInfo, tags: ColorTags) -> Sequence[str]:
