@@ -64,16 +64,20 @@ class Config:
         aliases = {alias: space.getName() for space in spaces for alias in space.getAliases()}
         return {**{role: name for role, name in self._config.getRoles() if name in names}, **aliases, **names}
 
-    def space(self, name: str) -> ConfigSpace:
+    def space(self, name: str, *, also: Iterable[str] = ()) -> ConfigSpace:
         """The space of a name, an alias or a role; case does not matter.
+
+        Args:
+            name: What is asked for.
+            also: Names that may stand there too, for what is said of a wrong one.
 
         Raises:
             ColorError: There is none (the nearest are shown), or it holds data and no colours.
         """
         found = self._config.getColorSpace(name)
         if found is None:
-            near = nearest(name, self.words())
-            hint = f"nearest: {', '.join(map(repr, near))}" if near else f"it has: {', '.join(self.names())}"
+            near = nearest(name, {**{word: word for word in also}, **self.words()})
+            hint = f"nearest: {', '.join(map(repr, near))}" if near else f"it has: {', '.join([*also, *self.names()])}"
             raise ColorError(f"the configuration {self.name} has no colour space {name!r}; {hint}")
         if found.isData():
             raise ColorError(f"{name!r} of {self.name} holds data and no colours; state what the numbers mean")

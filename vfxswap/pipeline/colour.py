@@ -6,7 +6,6 @@ and all others are the configuration's. It is opened when a name asks for it, so
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -57,11 +56,7 @@ class ColorNames:
         Raises:
             ColorError: There is none; shows the nearest, movies' names among them.
         """
-        try:
-            return self.config.space(name)
-        except ColorError as error:
-            near = difflib.get_close_matches(name.lower().replace(".", ""), MOVIE_SPACES, n=1, cutoff=0.7)
-            raise ColorError(f"{error}; or of a movie: {near[0]!r}" if near else str(error)) from error
+        return self.config.space(name, also=MOVIE_SPACES)
 
     def face(self, name: str) -> ConfigSpace | None:
         """The space in which stages see faces; None for the usual one.

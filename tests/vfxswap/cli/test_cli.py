@@ -54,6 +54,7 @@ def test_check_of_a_right_file(shell: Shell, project: Path, studio: Path) -> Non
         "job.toml: ok",
         "  plate               sh010.plate: 64x48 json rgb24, 24 fps, frames 1-100, BT709/BT709/RGB full",
         "  frames              1-100 (100)",
+        "  colour              bt709; stages see 'sRGB - Texture'",
         "  identity            hero: Anna Muster, consent by Anna Muster until 2999-12-31; takes the face by size,"
         " rank 1",
         f"  stages[0] (find)    {owner}",

@@ -45,7 +45,7 @@ def test_people_read_what_a_plate_is(sequence: Path, capsys: pytest.CaptureFixtu
     assert words["rate"] == "24000/1001 (23.976)"
     assert words["timecode"] == "01:00:00:00"
     assert words["channels"] == "B float, G float, R float"
-    assert words["colour"] == "primaries ap1, transfer linear, matrix rgb, range full"
+    assert words["colour"] == "ACEScg (primaries ap1, transfer linear, matrix rgb, range full)"
     assert "display window" not in words
 
 

@@ -23,7 +23,7 @@ def test_unknown_color_tags(
     assert complaints() == [
         "job.toml: shot: color_space: sh010.plate does not say its colour (primaries, transfer not tagged); state it in"
         ' the pipeline file, as [shot] color_space = "bt709" (allowed: bt709, srgb, bt601-625, bt601-525, bt2020,'
-        " p3-d65, hlg, pq, ACEScg, ACES2065-1, Linear Rec.709 (sRGB), Linear P3-D65, Linear Rec.2020)"
+        " p3-d65, hlg, pq, or a colour space of the OpenColorIO configuration)"
     ]
     loaded(pipeline_text.replace("[shot]", '[shot]\ncolor_space = "srgb"'))
 
@@ -57,13 +57,12 @@ def test_an_interlaced_plate(complaints: Complaints, project: Path) -> None:
 def test_all_of_a_table_is_told_at_once(complaints: Complaints, pipeline_text: str) -> None:
     wrong = '[shot]\nframes = "90-110"\ncuts = [1, 5, 200]\ncolor_space = "bt7009"\non_missing = 3'
     assert complaints(pipeline_text.replace("[shot]", wrong)) == [
-        'job.toml: shot: color_space: is not a known colour space (found \'bt7009\'); allowed: "bt709", "srgb",'
-        ' "bt601-625", "bt601-525", "bt2020", "p3-d65", "hlg", "pq", "ACEScg", "ACES2065-1", "Linear Rec.709 (sRGB)",'
-        ' "Linear P3-D65", "Linear Rec.2020"; did you mean \'bt709\'?',
         'job.toml: shot: on_missing: is none of what may stand here (found 3); allowed: "pass", "fail"',
         "job.toml: shot: cuts: there are cuts outside the plate (found [1, 200]); allowed: 2..100; a cut is the first"
         " frame of the new shot",
         "job.toml: shot: frames: the plate has no frames 101-110 (found '90-110'); allowed: frames of 1-100",
+        "job.toml: shot: color_space: the configuration studio-config-v4.0.0_aces-v2.0_ocio-v2.5 has no colour space"
+        " 'bt7009'; nearest: 'bt709', 'bt2020' (found 'bt7009')",
     ]
 
 
