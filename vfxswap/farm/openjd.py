@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from vfxswap.errors import PluginError, UsageError
@@ -39,25 +40,19 @@ def template(plan: FarmPlan, *, command: str = "vfxswap") -> dict[str, Any]:
 
 
 def _parameters(plan: FarmPlan, command: str) -> list[dict[str, Any]]:
-    def path(name: str, value: object, flow: str, what: str, kind: str = "DIRECTORY") -> dict[str, Any]:
-        return {
-            "name": name,
-            "type": "PATH",
-            "objectType": kind,
-            "dataFlow": flow,
-            "default": str(value),
-            "description": what,
-        }
+    def path(name: str, flow: str, what: str, kind: str = "DIRECTORY") -> dict[str, Any]:
+        # Without a default: one may only be relative to the template, and must not lead out of its folder.
+        return {"name": name, "type": "PATH", "objectType": kind, "dataFlow": flow, "description": what}
 
     def text(name: str, value: str, what: str) -> dict[str, Any]:
         return {"name": name, "type": "STRING", "default": value, "description": what}
 
     order = plan.order
     parameters = [
-        path("Pipeline", order.pipeline, "IN", "The pipeline file; what it names is relative to it.", "FILE"),
-        path("PlateFolder", plan.plate.parent, "IN", "Folder of the plate."),
+        path("Pipeline", "IN", "The pipeline file; what it names is relative to it.", "FILE"),
+        path("PlateFolder", "IN", "Folder of the plate."),
         text("PlateName", plan.plate.name, "The plate's file, or pattern."),
-        path("DeliveryFolder", plan.delivery.parent, "OUT", "Folder of the delivery."),
+        path("DeliveryFolder", "OUT", "Folder of the delivery."),
         text("DeliveryName", plan.delivery.name, "The delivery's file, or pattern."),
         text("Frames", openjd_range(str(plan.frames)), "Frames of the whole job, as 1001-1100 or 1001-1100:2."),
         {
@@ -70,6 +65,12 @@ def _parameters(plan: FarmPlan, command: str) -> list[dict[str, Any]]:
         text("Vfxswap", command, "The program."),
     ]
     return [*parameters, text("Device", order.device or "auto", "auto, cpu, cuda, cuda:1, mps.")]
+
+
+def paths(plan: FarmPlan) -> dict[str, str]:
+    """The values of the parameters that a submission must give."""
+    folders = {"PlateFolder": plan.plate.parent, "DeliveryFolder": plan.delivery.parent}
+    return {name: str(path) for name, path in ({"Pipeline": plan.order.pipeline} | folders).items()}
 
 
 def _words(plan: FarmPlan, name: str) -> list[str]:
@@ -118,7 +119,7 @@ def _assemble(plan: FarmPlan) -> dict[str, Any]:
 
 
 def text(plan: FarmPlan, *, command: str = "vfxswap") -> str:
-    """The template as YAML, held against the specification's own models.
+    """The template as YAML, held against the specification's own models; begins with the line that runs it here.
 
     Raises:
         PluginError: The libraries of the extra `farm` are not installed.
@@ -134,4 +135,5 @@ def text(plan: FarmPlan, *, command: str = "vfxswap") -> str:
     made = template(plan, command=command)
     decode_job_template(template=made, supported_extensions=["TASK_CHUNKING"])
     written: str = yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=120)
-    return written
+    values = " ".join(shlex.quote(word) for name, path in paths(plan).items() for word in ("-p", f"{name}={path}"))
+    return f"# Here: openjd run JOB.yaml --step Assemble --run-dependencies {values}\n{written}"

@@ -113,7 +113,7 @@ def _fitting_size(reach: Span) -> int:
 
 
 def divided(frames: FrameRange, size: int) -> tuple[FrameRange, ...]:
-    """Chunks of at least `size` frames, the last one perhaps less, that begin where batches do.
+    """Chunks of about `size` frames, the last one of at least half as many, that begin where batches do.
 
     Whoever cuts a batch in two has both halves' machines compute all of it. Any other division gives the same bits.
     """
@@ -123,6 +123,8 @@ def divided(frames: FrameRange, size: int) -> tuple[FrameRange, ...]:
         if not chunks or (is_full and number // BATCH_FRAMES != chunks[-1][-1] // BATCH_FRAMES):
             chunks.append([])
         chunks[-1].append(number)
+    if len(chunks) > 1 and 2 * len(chunks[-1]) < size:
+        chunks[-2:] = [[*chunks[-2], *chunks[-1]]]
     return tuple(FrameRange.of(chunk) for chunk in chunks)
 
 
