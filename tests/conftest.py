@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Tests run in several processes already; threads of torch and OpenCV on top would only wait for one another.
 for _variable in ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
     os.environ.setdefault(_variable, "1")
+os.environ.pop("OCIO", None)  # the machine's own configuration is not the tests'
 
 REPO = Path(__file__).resolve().parent.parent
 
