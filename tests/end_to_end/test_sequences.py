@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from vfxswap.files import FramePattern
 from vfxswap.host import Host
 from vfxswap.lab.deliver import deliver
 from vfxswap.lab.shot import PRESETS, Lens
-from vfxswap.report import Progress, Report
+from vfxswap.report import Progress
 from vfxswap.trackfile import read_tracks
 
 pytestmark = pytest.mark.slow
@@ -287,56 +286,6 @@ def test_a_delivery_that_is_there_is_not_made_twice_nor_mixed(lab: Path, shot: P
         vfxswap.run(path, device="cpu", host=host)
     vfxswap.run(path, device="cpu", host=host, overwrite=True)
     assert len(FramePattern(shot / "out" / "out.%d.exr").existing()) == 5
-
-
-def test_chunks_that_are_rendered_at_once_make_one_delivery(lab: Path, shot: Path, host: Host) -> None:
-    make_plate(lab, shot)
-    whole = vfxswap.run(pipeline(shot, "whole/o.%04d.exr"), device="cpu", host=host).outputs
-    path, chunks = pipeline(shot), ("1001-1002", "1003", "1004-1005")
-
-    def chunk(frames: str) -> Report:
-        return vfxswap.run(path, device="cpu", host=Host(), frames=frames, workers=1)
-
-    with ThreadPoolExecutor(len(chunks)) as pool:
-        reports = list(pool.map(chunk, chunks))
-    assert [report.path and report.path.name for report in reports] == [
-        f"out.%04d.exr.{frames}.report.jsonl" for frames in chunks
-    ]
-    files = FramePattern(shot / "out" / "out.%04d.exr")
-    assert [file.read_bytes() for file in files.paths(FRAMES)] == [file.read_bytes() for file in whole]
-    assert [file for file in (shot / "out").iterdir() if file.name.startswith(".")] == []
-    assert all(chunk(frames).already_done for frames in chunks)
-    assert vfxswap.run(path, device="cpu", host=host).already_done, "all of it, whoever made which part"
-    assert vfxswap.run(path, device="cpu", host=host, frames="1002-1004").already_done
-    with pytest.raises(UsageError, match="made from other settings"):
-        vfxswap.run(path, device="cpu", host=host, overrides=["stages.mkl.strength=0.5"], frames="1003")
-    other = vfxswap.run(
-        path, device="cpu", host=host, overrides=["stages.mkl.strength=0.5"], frames="1003", overwrite=True
-    )
-    assert other.path == reports[1].path
-    with pytest.raises(UsageError, match="made from other settings"):
-        vfxswap.run(path, device="cpu", host=host)
-    vfxswap.run(path, device="cpu", host=host, overwrite=True)
-    left = sorted(file.name for file in (shot / "out").iterdir() if file.suffix == ".jsonl")
-    assert left == [f"out.%04d.exr{part}.report.jsonl" for part in (".1001-1002", ".1004-1005", "")]
-
-
-def test_a_chunk_that_is_killed_leaves_the_notes_of_the_others(lab: Path, shot: Path, host: Host) -> None:
-    make_plate(lab, shot)
-
-    def stop(progress: Progress) -> None:
-        if progress.done == 2:
-            raise KeyboardInterrupt
-
-    path = pipeline(shot)
-    with pytest.raises(Cancelled):
-        vfxswap.run(path, device="cpu", host=host, frames="1001-1003", progress=stop)
-    there = set(FramePattern(shot / "out" / "out.%04d.exr").existing())
-    assert there
-    vfxswap.run(path, device="cpu", host=host, frames="1004-1005")
-    again = vfxswap.run(path, device="cpu", host=host, frames="1001-1003")
-    assert {record.frame for record in again.frames} == {1001, 1002, 1003} - there | {1003}
-    assert vfxswap.run(path, device="cpu", host=host).already_done
 
 
 def test_a_run_that_is_stopped_leaves_whole_frames_alone(lab: Path, shot: Path, host: Host) -> None:

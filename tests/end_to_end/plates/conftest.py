@@ -98,13 +98,11 @@ class Job:
         OpenEXR.File([OpenEXR.Part(dict(head), dict(channels)) for head, channels in parts]).write(str(path))
         return path
 
-    def run(
-        self, *, shot: str = "", delivery: str = "", frames: str | None = None, overwrite: bool = False, out: Any = None
-    ) -> Report:
-        """Runs the pipeline."""
+    def run(self, *, shot: str = "", delivery: str = "", **options: Any) -> Report:
+        """Runs the pipeline, with more lines in two of its tables."""
         path = self.root / "job.toml"
         path.write_text(_PIPELINE.format(shot=shot, delivery=delivery))
-        return vfxswap.run(path, device="cpu", host=self.host, frames=frames, overwrite=overwrite, out=out, workers=1)
+        return vfxswap.run(path, device="cpu", host=self.host, workers=1, **options)
 
     def left(self) -> list[str]:
         """Names of all that lies in the delivery's folder, hidden files too."""
@@ -170,7 +168,8 @@ class Exr:
         """Every pattern of 16 bits, as half: each NaN and infinity. In a place of its own for each seed."""
         words = np.arange(1 << 16, dtype=np.uint16)
         np.random.default_rng(seed).shuffle(words)
-        return np.resize(words, size[::-1]).view(np.float16)
+        found: NDArray[Any] = np.resize(words, size[::-1]).view(np.float16)
+        return found
 
     @staticmethod
     def random_bits(seed: int, kind: Any, size: tuple[int, int] = CANVAS) -> NDArray[Any]:
@@ -207,7 +206,7 @@ class Exr:
         """Pixels of a data window within so many face widths of the face's centre."""
         x, y = center(number)
         row, column = np.mgrid[: size[1], : size[0]] + 0.5
-        return np.hypot(column + corner[0] - x, row + corner[1] - y) < grow * FACE_PX
+        return np.asarray(np.hypot(column + corner[0] - x, row + corner[1] - y) < grow * FACE_PX)
 
 
 @pytest.fixture(scope="session")

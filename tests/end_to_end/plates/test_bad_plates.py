@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vfxswap.errors import MediaError, PipelineError, TruncatedPlate, UsageError
-from vfxswap_plugins.media import sequence_reader
+from vfxswap_plugins.media import picture_file, sequence_reader
 
 SIZE = (256, 256)
 
@@ -130,7 +130,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_noticed(
     job: Any, exr: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(job, exr)
-    original = sequence_reader.read
+    original = picture_file.read
 
     def replaced(path: Path, *args: Any, **options: Any) -> Any:
         if path == job.plate(1003):
@@ -147,7 +147,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_noticed(
 
 def test_a_file_that_goes_away_is_noticed(job: Any, exr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     make(job, exr)
-    original = sequence_reader.read
+    original = picture_file.read
 
     def gone(path: Path, *args: Any, **options: Any) -> Any:
         if path == job.plate(1003):

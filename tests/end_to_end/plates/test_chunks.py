@@ -1,0 +1,98 @@
+"""Chunks of one sequence, rendered at once or in turn: none takes another's report or notes, or makes its frames."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from vfxswap.errors import Cancelled, UsageError
+from vfxswap.report import Progress, Report
+
+CHUNKS = ("1001-1002", "1003", "1004-1005")
+OTHER = 'compression = "zips"'
+"""Other settings."""
+
+
+@pytest.fixture
+def plate(job: Any, exr: Any) -> Any:
+    for number in job.numbers:
+        job.write(number, (exr.header((0, 0), (256, 256)), {name: exr.smooth(i) for i, name in enumerate("RGB")}))
+    return job
+
+
+def stop(progress: Progress) -> None:
+    if progress.done == 2:
+        raise KeyboardInterrupt
+
+
+def test_chunks_that_are_rendered_at_once_make_one_delivery(plate: Any) -> None:
+    whole = [path.read_bytes() for path in plate.run(out=plate.root / "whole" / "o.####.exr").outputs]
+
+    def chunk(frames: str) -> Report:
+        report: Report = plate.run(frames=frames)
+        return report
+
+    with ThreadPoolExecutor(len(CHUNKS)) as pool:
+        reports = list(pool.map(chunk, CHUNKS))
+    names = [f"out.####.exr.{frames}.report.jsonl" for frames in CHUNKS]
+    assert [report.path and report.path.name for report in reports] == names
+    assert [plate.out(number).read_bytes() for number in plate.numbers] == whole
+    assert plate.left() == sorted([*names, *(plate.out(number).name for number in plate.numbers)])
+    assert all(chunk(frames).already_done for frames in CHUNKS)
+    assert plate.run().already_done, "all of it, whoever made which part"
+    assert plate.run(frames="1002-1004").already_done
+
+
+def test_the_settings_of_each_frame_are_known(plate: Any) -> None:
+    for frames in CHUNKS:
+        plate.run(frames=frames)
+    with pytest.raises(UsageError, match="made from other settings"):
+        plate.run(frames="1003", delivery=OTHER)
+    plate.run(frames="1003", delivery=OTHER, overwrite=True)
+    with pytest.raises(UsageError, match="made from other settings"):
+        plate.run()
+    assert plate.run(frames="1001-1002").already_done
+    assert plate.run(frames="1003", delivery=OTHER).already_done
+    plate.run(delivery=OTHER, overwrite=True)
+    reports = [name for name in plate.left() if name.endswith(".jsonl")]
+    assert reports == ["out.####.exr.1003.report.jsonl", "out.####.exr.report.jsonl"], "what is outdated is gone"
+
+
+def test_a_lost_frame_is_made_again_and_no_other(plate: Any) -> None:
+    for frames in CHUNKS:
+        plate.run(frames=frames)
+    lost = plate.out(1002).read_bytes()
+    plate.out(1002).unlink()
+    report = plate.run()
+    assert [record.frame for record in report.frames] == [1002, 1005], "and the last, to end by"
+    assert plate.out(1002).read_bytes() == lost
+    painted = plate.out(1004)
+    painted.write_bytes(painted.read_bytes() + b"\0")
+    plate.out(1002).unlink()
+    with pytest.raises(UsageError, match=r"4 of the 5 frames of .* are there already \(1001,1003-1005\)"):
+        plate.run()
+
+
+def test_a_chunk_that_was_stopped_goes_on_whatever_others_do(plate: Any) -> None:
+    with pytest.raises(Cancelled):
+        plate.run(frames="1001-1003", progress=stop)
+    there = [number for number in plate.numbers if plate.out(number).exists()]
+    assert there
+    plate.run(frames="1004-1005")
+    assert ".out.####.exr.1001-1003.jsonl" in plate.left(), "the notes of the chunk that is not finished"
+    again = plate.run(frames="1001-1003")
+    assert {record.frame for record in again.frames} == {1001, 1002, 1003} - set(there) | {1003}
+    assert plate.run().already_done
+    assert not [name for name in plate.left() if name.startswith(".")]
+
+
+def test_the_whole_takes_what_a_stopped_chunk_made(plate: Any) -> None:
+    with pytest.raises(Cancelled):
+        plate.run(frames="1001-1003", progress=stop)
+    there = {number: plate.out(number).stat().st_mtime_ns for number in plate.numbers if plate.out(number).exists()}
+    assert there
+    report = plate.run()
+    assert [record.frame for record in report.frames] == [number for number in plate.numbers if number not in there]
+    assert {number: plate.out(number).stat().st_mtime_ns for number in there} == there
