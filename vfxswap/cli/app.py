@@ -19,6 +19,7 @@ from vfxswap.cli.facesets import app as faceset_app
 from vfxswap.cli.facesets import extract
 from vfxswap.cli.farm import Engine, OpenJdFrames, assemble, farm, frames_of
 from vfxswap.cli.labfaces import faces as lab_faces
+from vfxswap.cli.nuking import nuke
 from vfxswap.cli.output import complain, say
 from vfxswap.cli.progress import ProgressStyle
 from vfxswap.cli.training import base as lab_base
@@ -51,6 +52,7 @@ app.add_typer(lab_app, name="lab", rich_help_panel=None)
 lab_app.command("faces")(lab_faces)
 lab_app.command("base")(lab_base)
 app.command()(export)
+app.command()(nuke)
 app.command()(train)
 app.command()(farm)
 app.command()(assemble)
@@ -79,6 +81,15 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set one value of the file: stages.NAME.KEY=0.5. May be repeated."),
 ]
+ClipNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--clip",
+        metavar="NAME",
+        help="Take this clip of the timeline; sh0* takes those that fit. May be repeated: each is a shot of its own.",
+    ),
+]
+AllClips = Annotated[bool, typer.Option("--all-clips", help="Take all clips of the timeline, each as a shot.")]
 Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")]
 
 
@@ -117,6 +128,8 @@ def run(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     out: Out = None,
     frames: Frames = None,
     sets: Sets = None,
+    clip: ClipNames = None,
+    all_clips: AllClips = False,
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a delivery that is there.")] = False,
     progress: Annotated[ProgressStyle, typer.Option(help="How to tell how far it is.")] = ProgressStyle.AUTO,
@@ -136,33 +149,47 @@ def run(  # noqa: PLR0913, PLR0917 - one for each word of the command line
 
     A delivery that is there already, complete and made from the very same things, is not made again.
     """
+    from vfxswap.cli.clips import Clips
     from vfxswap.cli.farm import Spread, run_spread
     from vfxswap.cli.pipelines import Asked, run_pipeline
 
-    spread = Spread(chunk, engine, address, chunk_frames, retries)
-    asked = Asked(pipeline, plate, out, frames_of(frames, openjd_frames), tuple(sets or ()), device)
+    spread, clips = Spread(chunk, engine, address, chunk_frames, retries), Clips(tuple(clip or ()), all_clips)
+    asked = Asked(pipeline, plate, out, frames_of(frames, openjd_frames), (*(sets or ()), *clips.overrides), device)
+    if clips.is_several:
+        from vfxswap.cli.cuts import run_clips
+
+        clips.check_alone(is_spread=spread.is_asked)
+        raise typer.Exit(run_clips(asked, clips, context.obj.host(), overwrite=overwrite, style=progress.value))
     if spread.is_asked:
         raise typer.Exit(run_spread(asked, spread, context.obj, overwrite=overwrite, style=progress.value))
     raise typer.Exit(run_pipeline(asked, context.obj.host(), overwrite=overwrite, style=progress.value))
 
 
 @app.command()
-def check(
+def check(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     context: typer.Context,
     pipeline: PipelineFile,
     plate: Plate = None,
     out: Out = None,
     frames: Frames = None,
     sets: Sets = None,
+    clip: ClipNames = None,
+    all_clips: AllClips = False,
     device: Device = "auto",
 ) -> None:
     """Say all that is wrong with a pipeline file.
 
     Names, types, bounds, order, plate, models, consent and disk, at once, without decoding a frame.
     """
+    from vfxswap.cli.clips import Clips
     from vfxswap.cli.pipelines import Asked, check_pipeline
 
-    asked = Asked(pipeline, plate, out, frames, tuple(sets or ()), device)
+    clips = Clips(tuple(clip or ()), all_clips)
+    asked = Asked(pipeline, plate, out, frames, (*(sets or ()), *clips.overrides), device)
+    if clips.is_several:
+        from vfxswap.cli.cuts import check_clips
+
+        raise typer.Exit(check_clips(asked, clips, context.obj.host()))
     raise typer.Exit(check_pipeline(asked, context.obj.host()))
 
 

@@ -19,6 +19,7 @@ from vfxswap.farm.pace import Pace
 from vfxswap.farm.store import heads, restored, store_path
 from vfxswap.files import FramePattern
 from vfxswap.frame import Frame
+from vfxswap.handover import hand_over
 from vfxswap.host import Host
 from vfxswap.media import Reader
 from vfxswap.pipeline import Pipeline
@@ -57,9 +58,10 @@ def assemble(
         UsageError: There is another movie of that name.
         Cancelled: Interrupted from the keyboard; no movie is left, the frames stay.
     """
-    if needs_assembly(plan):
-        return _Movie(plan, host, progress).made(overwrite=overwrite, keep=keep)
-    return _sequence(plan, host)
+    movie = _Movie(plan, host, progress) if needs_assembly(plan) else None
+    report = _sequence(plan, host) if movie is None else movie.made(overwrite=overwrite, keep=keep)
+    hand_over(plan)
+    return report
 
 
 def _keys(plan: Pipeline) -> dict[str, str]:

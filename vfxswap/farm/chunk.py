@@ -53,6 +53,7 @@ def as_chunk(plan: Pipeline, chunk: FrameRange) -> Pipeline:
         writer=FrameStore,
         writer_options=FrameStore.Options(),
         delivery_path=store_path(plan.delivery_path),
+        delivery_timeline=None,  # what assembles the movie writes it
     )
 
 

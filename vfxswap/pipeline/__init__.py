@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vfxswap.pipeline.device import choose_device
-from vfxswap.pipeline.load import load
+from vfxswap.pipeline.load import load, read_clips_of
 from vfxswap.pipeline.plan import Pipeline, PlannedStage
 from vfxswap.pipeline.reference import reference
 from vfxswap.pipeline.schema import schema
@@ -18,6 +18,7 @@ __all__ = [
     "Shot",
     "choose_device",
     "load",
+    "read_clips_of",
     "reference",
     "schema",
 ]

@@ -26,6 +26,12 @@ class Cut:
     is_stated: bool
     """Whether the pipeline file names the plate, and not the clip itself."""
 
+    @property
+    def whose(self) -> str:
+        """Where the plate comes from, and what to do if it is not there."""
+        name = f"{self.clip.name!r} in {self.timeline.name}"
+        return f"it is the media of clip {name}: relink the cut, or name the plate with [shot] plate"
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -64,13 +70,33 @@ def settle_clip(document: dict[str, Any], notes: Notes) -> Settled:
     return Settled(_with_plate(named, str(clip.path)), Cut(path, clip, is_stated=False))
 
 
-def _found(path: Path, name: str | None, media: str | None, notes: Notes) -> Clip | None:
-    from vfxswap.timeline import find_clip, read_clips  # noqa: PLC0415 - takes a moment that few pipelines need
+def clips_of(document: Mapping[str, Any], notes: Notes) -> tuple[Clip, ...]:
+    """The clips of the timeline that a pipeline file names; none, with a note, if there is no reading it."""
+    shot = document.get("shot")
+    timeline = shot.get("timeline") if isinstance(shot, Mapping) else None
+    if not isinstance(timeline, str):
+        _wrong(notes, "timeline", 'is missing: it says which clips there are, as timeline = "cut.otio"', timeline)
+        return ()
+    media = shot.get("media") if isinstance(shot, Mapping) else None
+    return _clips(notes.origin.file.parent / timeline, media if isinstance(media, str) else None, notes)
+
+
+def _clips(path: Path, media: str | None, notes: Notes) -> tuple[Clip, ...]:
+    from vfxswap.timeline import read_clips  # noqa: PLC0415 - takes a moment that few pipelines need
 
     try:
-        clips = read_clips(path, media)
+        return read_clips(path, media)
     except UsageError as error:
         _wrong(notes, "timeline", str(error), None)
+        return ()
+
+
+def _found(path: Path, name: str | None, media: str | None, notes: Notes) -> Clip | None:
+    from vfxswap.timeline import find_clip  # noqa: PLC0415 - likewise
+
+    before = len(notes.problems)
+    clips = _clips(path, media, notes)
+    if len(notes.problems) > before:
         return None
     try:
         clip = find_clip(clips, name)

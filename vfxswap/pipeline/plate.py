@@ -72,7 +72,9 @@ def open_plate(
     except (MediaError, PluginError) as error:
         exit_code = error.exit_code if isinstance(error, PluginError) else ExitCode.USAGE
         value = None if shot.plate.name in str(error) else str(shot.plate)
-        notes.add(Problem(str(error), stage="shot", key="plate", value=value, exit_code=exit_code), "shot", "plate")
+        whose = "" if cut is None or cut.is_stated else f"; {cut.whose}"
+        problem = Problem(f"{error}{whose}", stage="shot", key="plate", value=value, exit_code=exit_code)
+        notes.add(problem, "shot", "plate")
         return None
     if info.interlaced:
         message = (
