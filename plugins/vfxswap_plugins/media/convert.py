@@ -159,11 +159,16 @@ def _is_full(span: Range) -> bool:
 
 
 def _values(plane: Plane, layout: PixelLayout, span: Range) -> Samples:
-    """R'G'B' from its words; 0..1 is black to white."""
+    """R'G'B' from its words; 0..1 is black to white, and no number is black."""
     if layout.is_float:
-        return plane.astype(np.float32)
+        return _finite(plane)
     code = _luma(layout, span)
     return ((plane >> layout.shift).astype(np.float32) - code.zero) * np.float32(1 / code.span)
+
+
+def _finite(plane: Plane) -> Samples:
+    """What is no number is 0; nothing is further from it than a half float reaches."""
+    return np.clip(np.nan_to_num(plane.astype(np.float32)), -65504, 65504)
 
 
 def coded_alpha(values: Samples, layout: PixelLayout) -> NDArray[Any]:
@@ -173,7 +178,7 @@ def coded_alpha(values: Samples, layout: PixelLayout) -> NDArray[Any]:
 
 def _recoded(plane: Plane, source: PixelLayout, target: PixelLayout, old: _Code, new: _Code) -> NDArray[Any]:
     if source.is_float:
-        return _coded(np.nan_to_num(plane.astype(np.float32)), new, target)
+        return _coded(_finite(plane), new, target)
     table = (_table(source.bits, old, new) << target.shift).astype(_word(target))
     result: NDArray[Any] = table[plane >> source.shift if source.shift else plane]
     return result

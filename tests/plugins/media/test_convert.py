@@ -130,6 +130,42 @@ def test_rgb_survives_ycbcr_in_sixteen_bits() -> None:
         np.testing.assert_array_equal(result, plane)
 
 
+@pytest.mark.parametrize("matrix", [Matrix.BT709, Matrix.BT2020_NCL])
+@pytest.mark.parametrize("source", ["rgb24", "gbrp10le", "gbrp16le", "gbrpf32le"])
+def test_rounding_to_ten_bits_is_all_that_rgb_loses(source: str, matrix: Matrix) -> None:
+    """Against the ideal in float64: half a code in Y'CbCr, and half a code of R'G'B' in the mean on the way back."""
+    layout, tags = layout_of(source), ColorTags(Primaries.BT709, Transfer.BT709, matrix, Range.LIMITED)
+    if layout.is_float:
+        planes: list[NDArray[Any]] = list(np.random.default_rng(5).random((3, 64, 96)).astype(np.float32))
+        rgb = np.stack(planes).astype(np.float64)
+    else:
+        planes = random_planes(source, (96, 64))
+        rgb = np.stack(planes) / ((1 << layout.bits) - 1)
+    words = np.stack(converted(planes, layout, RGB, layout_of("yuv444p10le"), tags)).astype(np.float64)
+    red, blue = LUMA_WEIGHTS[matrix]
+    luma = red * rgb[0] + (1 - red - blue) * rgb[1] + blue * rgb[2]
+    cb, cr = (rgb[2] - luma) / (2 - 2 * blue), (rgb[0] - luma) / (2 - 2 * red)
+    ideal = np.stack([64 + 876 * luma, 512 + 896 * cb, 512 + 896 * cr])
+    assert np.abs(words - ideal).max() <= 0.5 + 1e-3
+    assert 0.24 < np.abs(words - ideal).mean() < 0.26
+    y, u, v = (words[0] - 64) / 876, (words[1] - 512) / 896, (words[2] - 512) / 896
+    back_r, back_b = y + (2 - 2 * red) * v, y + (2 - 2 * blue) * u
+    back_g = (y - red * back_r - blue * back_b) / (1 - red - blue)
+    error = np.abs(np.stack([back_r, back_g, back_b]) - rgb) * 1023
+    assert error.mean() < 0.5
+    assert error.max() < 1.7
+
+
+def test_floats_beyond_white_go_as_far_as_the_words_reach() -> None:
+    plane = np.array([[-1.0, -0.05, 0.0, 0.5, 1.0, 1.05, 64.0, np.inf, np.nan]], np.float32)
+    luma, cb, _ = converted([plane] * 3, layout_of("gbrpf32le"), RGB, layout_of("yuv444p10le"), LIMITED)
+    np.testing.assert_array_equal(luma[0], [0, 20, 64, 502, 940, 984, 1023, 1023, 64])
+    np.testing.assert_array_equal(cb[0, :7], [512] * 7)
+    words = converted([plane] * 4, layout_of("gbrapf32le"), RGB, layout_of("gbrap16le"), RGB)
+    for channel in words:
+        np.testing.assert_array_equal(channel[0], [0, 0, 0, 32768, 65535, 65535, 65535, 65535, 0])
+
+
 def test_gray_gets_neutral_chroma() -> None:
     gray = random_planes("gray", (16, 8))
     luma, cb, cr = converted(gray, layout_of("gray"), LIMITED, layout_of("yuv422p10le"), LIMITED)
