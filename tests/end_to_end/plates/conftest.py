@@ -101,7 +101,9 @@ class Job:
     def run(self, *, shot: str = "", delivery: str = "", **options: Any) -> Report:
         """Runs the pipeline, with more lines in two of its tables."""
         path = self.root / "job.toml"
-        path.write_text(_PIPELINE.format(shot=shot, delivery=delivery))
+        text = _PIPELINE.format(shot=shot, delivery=delivery)
+        if not path.exists() or path.read_text() != text:  # others may be reading it
+            path.write_text(text)
         return vfxswap.run(path, device="cpu", host=self.host, workers=1, **options)
 
     def left(self) -> list[str]:
@@ -180,7 +182,8 @@ class Exr:
     def smooth(seed: int, size: tuple[int, int] = CANVAS, kind: Any = np.float16) -> NDArray[Any]:
         """A picture."""
         y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
-        return (0.3 + 0.2 * np.sin(x / 9 + seed) * np.cos(y / 7)).astype(kind)
+        found: NDArray[Any] = (0.3 + 0.2 * np.sin(x / 9 + seed) * np.cos(y / 7)).astype(kind)
+        return found
 
     @staticmethod
     def read(path: Path) -> list[dict[str, NDArray[Any]]]:
