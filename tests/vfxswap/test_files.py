@@ -53,6 +53,24 @@ def test_one_file_stands_for_all_frames() -> None:
     assert FramePattern(Path("a.%d.png")).paths([3, 5]) == [Path("a.3.png"), Path("a.5.png")]
 
 
+@pytest.mark.parametrize(
+    ("name", "printf"),
+    [
+        ("a.####.exr", "a.%04d.exr"),
+        ("a.@@@@@.exr", "a.%05d.exr"),
+        ("a.$F4.exr", "a.%04d.exr"),
+        ("a.$F.exr", "a.%d.exr"),
+        ("a.%d.exr", "a.%d.exr"),
+        ("a.mov", "a.mov"),
+    ],
+)
+def test_any_pattern_can_be_written_as_every_program_reads_it(name: str, printf: str) -> None:
+    pattern = FramePattern(Path(name))
+    assert pattern.printf == Path(printf)
+    assert FramePattern(pattern.printf).path(7) == pattern.path(7)
+    assert "".join(pattern.parts) == name
+
+
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "a.bin"
     with whole(target) as temporary:
