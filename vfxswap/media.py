@@ -78,6 +78,11 @@ class PlateInfo:
     """Why some files of a sequence cannot be read as the first is, by frame number: they are damaged, or others."""
 
     @property
+    def stated_rate(self) -> Fraction | None:
+        """The rate as a delivery may pass it on; None if nobody said it."""
+        return None if self.rate_from == "nobody" else self.rate
+
+    @property
     def last(self) -> int:
         """Number of the last frame."""
         return self.first + self.count - 1

@@ -35,7 +35,8 @@ def read_clips(path: Path, media: str | None = None) -> tuple[Clip, ...]:
     Raises:
         UsageError: It cannot be read, or is no timeline; says what to do.
     """
-    found = [_clip(clip, index, path.parent, media) for index, clip in enumerate(video_clips(opened(path)))]
+    root = opened(path)  # held, as a clip knows its track for only as long as the timeline is there
+    found = [_clip(clip, index, path.parent, media) for index, clip in enumerate(video_clips(root))]
     return tuple(
         replace(clip, name=name) for clip, name in zip(found, names([one.own_name for one in found]), strict=True)
     )

@@ -129,6 +129,10 @@ class PartHead:
             place = end + 17
         return tuple(found)
 
+    def with_more(self, attribute: Attribute) -> PartHead:
+        """The head with one more attribute."""
+        return PartHead((*self.attributes, attribute))
+
     def changed(self, values: Mapping[bytes, bytes]) -> PartHead:
         """The head with other bytes in some attributes that it has."""
         return PartHead(tuple(each._replace(value=values.get(each.name, each.value)) for each in self.attributes))

@@ -27,6 +27,7 @@ from vfxswap_plugins.media.exr_header import (
     read_head,
 )
 from vfxswap_plugins.media.exr_places import Place, find_picture
+from vfxswap_plugins.media.smpte import unpacked
 from vfxswap_plugins.media.stored import Stored, window_within
 
 _HEAD_BYTES = 1 << 16
@@ -267,15 +268,8 @@ def _rate(part: PartHead) -> Fraction | None:
 
 
 def _timecode(part: PartHead) -> str | None:
-    """The packing of SMPTE ST 12-1 for television at 60 fields, as `ImfTimeCode.h` describes it."""
     found = part.numbers("timeCode", "2I")
-    if found is None:
-        return None
-    word = int(found[0])
-    frame, second, minute, hour = (
-        (word >> shift & 0xF) + 10 * (word >> shift + 4 & tens) for shift, tens in ((0, 3), (8, 7), (16, 7), (24, 3))
-    )
-    return f"{hour:02d}:{minute:02d}:{second:02d}{';' if word >> 6 & 1 else ':'}{frame:02d}"
+    return None if found is None else unpacked(int(found[0]), _rate(part))
 
 
 def same_samples(one: Plane, other: Plane) -> bool:

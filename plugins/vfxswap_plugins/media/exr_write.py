@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -13,11 +15,11 @@ from numpy.typing import NDArray
 
 from vfxswap.clock import Timecode
 from vfxswap.color import ColorTags, Primaries, Transfer
-from vfxswap.errors import UsageError
 from vfxswap.frame import Picture, Plane
 from vfxswap_plugins.media.exr_chunks import bodies, chunks_of, lines_between, spliced
-from vfxswap_plugins.media.exr_header import COMPRESSIONS, ExrHead, check_layout, read_head, with_head
+from vfxswap_plugins.media.exr_header import COMPRESSIONS, Attribute, ExrHead, check_layout, read_head, with_head
 from vfxswap_plugins.media.exr_read import ExrPicture
+from vfxswap_plugins.media.smpte import DROP, FIELD, packed
 
 ExrCompression = Literal[
     "none", "rle", "zips", "zip", "piz", "htj2k256", "htj2k32", "pxr24", "b44", "b44a", "dwaa", "dwab"
@@ -112,7 +114,13 @@ def _encoded_lines(picture: ExrPicture, lines: slice, block: int) -> list[bytes]
 
 
 def encoded_new(
-    picture: Picture, tags: ColorTags, compression: str, *, rate: Fraction, timecode: str | None, aspect: Fraction
+    picture: Picture,
+    tags: ColorTags,
+    compression: str,
+    *,
+    rate: Fraction | None,
+    timecode: str | None,
+    aspect: Fraction,
 ) -> bytes:
     """A new file of a picture's R, G, B (or Y) and A, as half or float.
 
@@ -120,7 +128,7 @@ def encoded_new(
         picture: Of a float layout.
         tags: What its numbers mean.
         compression: Name of the compression.
-        rate: Frames a second.
+        rate: Frames a second; None if nobody says it, which leaves out the timecode too.
         timecode: Of this frame.
         aspect: Width of a pixel over its height.
 
@@ -137,7 +145,7 @@ def encoded_new(
 
 
 def new_header(
-    tags: ColorTags, compression: str, *, rate: Fraction, timecode: str | None, aspect: Fraction
+    tags: ColorTags, compression: str, *, rate: Fraction | None, timecode: str | None, aspect: Fraction
 ) -> dict[str, Any]:
     """The library's header of a new file; arguments as for `encoded_new`.
 
@@ -147,13 +155,14 @@ def new_header(
     header: dict[str, Any] = {
         "type": OpenEXR.scanlineimage,
         "compression": compression_number(compression),
-        "framesPerSecond": rate,
         "pixelAspectRatio": float(aspect),
     }
     if tags.transfer is Transfer.LINEAR and tags.primaries in _CHROMATICITIES:
         header["colorInteropID"], header["chromaticities"] = _CHROMATICITIES[tags.primaries]
-    if timecode is not None:
-        header["timeCode"] = _timecode(timecode, rate)
+    if rate is not None:
+        header["framesPerSecond"] = rate
+        if timecode is not None:
+            header["timeCode"] = _timecode(timecode, rate)
     return header
 
 
@@ -191,16 +200,23 @@ def _carried(plate: ExrHead, written: ExrHead, compressions: list[str]) -> ExrHe
     return ExrHead(plate.flags, tuple(parts))
 
 
+def with_rate(data: bytes, rate: Fraction) -> bytes:
+    """A file whose parts say their rate, where they did not."""
+    head, size = read_head(data)
+    said = Attribute(b"framesPerSecond", b"rational", struct.pack("<iI", rate.numerator, rate.denominator))
+    parts = tuple(part if part.value("framesPerSecond") else part.with_more(said) for part in head.parts)
+    return data if parts == head.parts else with_head(data, size, replace(head, parts=parts))
+
+
 def _timecode(text: str, rate: Fraction) -> Any:
     """OpenEXR's timecode of a text.
 
     Raises:
-        UsageError: It is no timecode of that rate.
+        UsageError: It is no timecode of that rate, or counts more frames than there is room for.
     """
-    drop = Timecode.parse(text, rate).drop
-    hours, minutes, seconds, frame = (int(part) for part in text.replace(";", ":").split(":"))
-    if frame > 39:
-        raise UsageError(f"the timecode {text!r} has more frames than OpenEXR's attribute can say (39)")
+    word = packed(Timecode.parse(text, rate))
+    digits = (10 * (byte >> 4) + (byte & 0xF) for byte in (word & 0x3F7F7F3F).to_bytes(4, "big"))
     code = OpenEXR.TimeCode()
-    code.hours, code.minutes, code.seconds, code.frame, code.dropFrame = hours, minutes, seconds, frame, drop
+    code.hours, code.minutes, code.seconds, code.frame = digits
+    code.dropFrame, code.fieldPhase = bool(word & DROP), bool(word & FIELD)
     return code

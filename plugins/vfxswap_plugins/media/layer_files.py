@@ -67,12 +67,16 @@ class LayerFiles:
         A timecode that cannot be read, or that counts more frames than EXR has room for, is left out.
         """
         like = self._like
-        own = {"rate": like.rate, "aspect": like.pixel_aspect}
         try:
             code = None if like.timecode is None else Timecode.parse(like.timecode, like.rate) + (number - like.first)
-            return new_header(self._tags, COMPRESSION, timecode=None if code is None else str(code), **own)
+            return self._new_header(None if code is None else str(code))
         except UsageError:
-            return new_header(self._tags, COMPRESSION, timecode=None, **own)
+            return self._new_header(None)
+
+    def _new_header(self, timecode: str | None) -> Mapping[str, Any]:
+        like = self._like
+        rate, aspect = like.stated_rate, like.pixel_aspect
+        return new_header(self._tags, COMPRESSION, rate=rate, timecode=timecode, aspect=aspect)
 
 
 class LayersOfMovie:

@@ -13,10 +13,11 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation uses
 from numpy.typing import NDArray
 
-from vfxswap.clock import exact_rate
+from vfxswap.clock import Timecode, exact_rate
 from vfxswap.color import ColorTags, Matrix, PixelLayout, Range
 from vfxswap.errors import MediaError, TruncatedPlate
 from vfxswap.frame import Picture
+from vfxswap_plugins.media.smpte import packed, unpacked
 from vfxswap_plugins.media.stored import Stored
 
 _BITS = {"uint8": 8, "uint16": 16, "half": 16, "float": 32}
@@ -110,7 +111,9 @@ def read_oiio(path: Path, like: Stored, *, frame: int) -> OiioPicture:
     return OiioPicture(samples, header, like.tags)
 
 
-def write_oiio(path: Path, picture: OiioPicture, *, name: str, compression: str | None) -> None:
+def write_oiio(
+    path: Path, picture: OiioPicture, *, name: str, compression: str | None, rate: Fraction | None = None
+) -> None:
     """Writes a file with a picture's samples and header.
 
     Args:
@@ -118,6 +121,7 @@ def write_oiio(path: Path, picture: OiioPicture, *, name: str, compression: str 
         picture: What is stored; its header may be another format's.
         name: The name that the file will have, where the format stores it.
         compression: For a TIFF; None is the header's own, or a lossless one.
+        rate: Frames a second, to be said in the header; None leaves it as it is.
 
     Raises:
         MediaError: The library refuses it, or the disk does.
@@ -129,6 +133,8 @@ def write_oiio(path: Path, picture: OiioPicture, *, name: str, compression: str 
         spec.erase_attribute(noise)
     if compression is not None:
         spec.attribute("compression", compression)
+    if rate is not None:
+        _say_rate(spec, rate)
     samples = picture.samples
     if bits := header.spare_bits:
         spec.attribute("oiio:BitsPerSample", header.layout.bits)
@@ -145,7 +151,14 @@ def write_oiio(path: Path, picture: OiioPicture, *, name: str, compression: str 
 
 
 def new_header(
-    layout: PixelLayout, width: int, height: int, *, rate: Fraction, aspect: Fraction, orientation: int
+    layout: PixelLayout,
+    width: int,
+    height: int,
+    *,
+    rate: Fraction | None,
+    timecode: Timecode | None,
+    aspect: Fraction,
+    orientation: int,
 ) -> OiioHeader:
     """The header of a new file.
 
@@ -153,7 +166,8 @@ def new_header(
         layout: R, G, B (or gray) and perhaps alpha; 8, 10, 12 or 16 bits, or float.
         width: Columns.
         height: Rows.
-        rate: Frames a second.
+        rate: Frames a second; None if nobody says it.
+        timecode: Of the frame; kept by DPX.
         aspect: Width of a pixel over its height.
         orientation: Degrees by which the picture is to be turned clockwise for display.
     """
@@ -162,7 +176,10 @@ def new_header(
     spec = oiio.ImageSpec(width, height, len(names), kind)
     spec.channelnames = names
     spec.alpha_channel = names.index("A") if layout.has_alpha else -1
-    spec.attribute("FramesPerSecond", float(rate))
+    if rate is not None:
+        _say_rate(spec, rate)
+    if timecode is not None:
+        spec.attribute("smpte:TimeCode", oiio.TypeTimeCode, (packed(timecode), 0))
     spec.attribute("PixelAspectRatio", float(aspect))
     if orientation:
         spec.attribute("Orientation", next(code for code, turn in _TURNS.items() if turn == orientation))
@@ -263,7 +280,7 @@ def _stored(codec: str, header: OiioHeader, path: Path) -> Stored:
         else Fraction(1),
         rotation=_TURNS[orientation],
         rate=_rate(spec),
-        timecode=spec.get_string_attribute("dpx:TimeCode", "") or None,
+        timecode=_timecode(spec),
         metadata={each.name: each.value for each in spec.extra_attribs if isinstance(each.value, str)},
     )
 
@@ -271,3 +288,14 @@ def _stored(codec: str, header: OiioHeader, path: Path) -> Stored:
 def _rate(spec: Any) -> Fraction | None:
     found = (spec.get_float_attribute(name, 0.0) for name in _RATES)
     return next((exact_rate(rate) for rate in found if math.isfinite(rate) and 0 < rate < 10_000), None)
+
+
+def _timecode(spec: Any) -> str | None:
+    found = spec.getattribute("smpte:TimeCode")
+    return None if found is None else unpacked(int(found[0]), _rate(spec))
+
+
+def _say_rate(spec: Any, rate: Fraction) -> None:
+    """Under the names of all formats; each writes its own alone."""
+    for name in ("FramesPerSecond", "dpx:FrameRate"):
+        spec.attribute(name, float(rate))

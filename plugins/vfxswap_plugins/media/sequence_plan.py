@@ -20,10 +20,11 @@ from vfxswap.media import DeliveryOptions, PlateInfo
 from vfxswap_plugins.media.convert import converted, same_samples
 from vfxswap_plugins.media.exr_layers import layers_of, with_channels, with_parts
 from vfxswap_plugins.media.exr_read import ExrPicture
-from vfxswap_plugins.media.exr_write import INSTEAD, LOSSLESS, ExrCompression, encoded_like, encoded_new
+from vfxswap_plugins.media.exr_write import INSTEAD, LOSSLESS, ExrCompression, encoded_like, encoded_new, with_rate
 from vfxswap_plugins.media.movie_header import stored_size
 from vfxswap_plugins.media.oiio_file import OiioPicture, new_header, write_oiio
 from vfxswap_plugins.media.pending_file import folder_problems
+from vfxswap_plugins.media.smpte import packed
 from vfxswap_plugins.media.tags import delivered_tags
 
 _BITS = {".dpx": (8, 10, 12, 16), ".tif": (8, 16, 32), ".tiff": (8, 16, 32), ".png": (8, 16), ".exr": (16, 32)}
@@ -113,21 +114,27 @@ class SequencePlan:
                 raise MediaError(str(error), path=path, frame=frame.number) from error
             return
         if not (self.is_native and isinstance(picture, OiioPicture)):
-            picture = self._made(picture)
-        write_oiio(path, picture, name=name, compression=self.compression)
+            picture = self._made(picture, frame.number)
+        rate = self.like.rate if self.like.rate_from == "pipeline" else None
+        write_oiio(path, picture, name=name, compression=self.compression, rate=rate)
 
     def _exr(self, picture: Picture, number: int) -> bytes:
         if self.is_native and isinstance(picture, ExrPicture):
-            return encoded_like(picture, self.compression)
-        timecode = None if self.timecode is None else str(self.timecode + (number - self.like.first))
+            data = encoded_like(picture, self.compression)
+            return with_rate(data, self.like.rate) if self.like.rate_from == "pipeline" else data
+        code = self._code(number)
         return encoded_new(
             picture,
             self.tags,
             self.compression or INSTEAD,
-            rate=self.like.rate,
-            timecode=timecode,
+            rate=self.like.stated_rate,
+            timecode=None if code is None else str(code),
             aspect=self.like.pixel_aspect,
         )
+
+    def _code(self, number: int) -> Timecode | None:
+        """The timecode of a frame."""
+        return None if self.timecode is None else self.timecode + (number - self.like.first)
 
     def _with_layers(self, data: bytes, frame: Frame, order: LayerOrder) -> bytes:
         if not order.names or order.stored == "files":
@@ -137,7 +144,7 @@ class SequencePlan:
         put_in = with_channels if order.stored == "channels" else with_parts
         return put_in(data, part, layers_of(frame, order))
 
-    def _made(self, picture: Picture) -> OiioPicture:
+    def _made(self, picture: Picture, number: int) -> OiioPicture:
         """A picture under a header of its own, in the delivery's layout."""
         planes = picture.planes
         if not (self.layout.is_float or same_samples(picture.layout, self.plate_tags, self.layout, self.tags)):
@@ -147,7 +154,8 @@ class SequencePlan:
             self.layout,
             picture.width,
             picture.height,
-            rate=like.rate,
+            rate=like.stated_rate,
+            timecode=self._code(number),
             aspect=like.pixel_aspect,
             orientation=like.rotation,
         )
@@ -226,7 +234,7 @@ def remarks(path: Path, options: SequenceOptions, like: PlateInfo, tags: ColorTa
         found.append(f"the plate is compressed by {own}, which loses with each writing; written as {INSTEAD}")
     elif plan.is_native and options.compression is None and own == "jpeg":
         found.append("the plate is compressed by jpeg, which loses with each writing; written as zip")
-    if problem := _timecode(like)[1]:
+    if not plan.is_native and (problem := _timecode(like)[1]):
         found.append(f"the plate's timecode is not carried to frames that are written anew: {problem}")
     return found
 
@@ -252,13 +260,17 @@ def _compression(kind: str, options: SequenceOptions, like: PlateInfo, *, is_nat
 
 
 def _timecode(like: PlateInfo) -> tuple[Timecode | None, str | None]:
-    """The plate's timecode, and why it cannot be read."""
+    """The plate's timecode, and why it cannot be had in a header."""
     if like.timecode is None:
         return None, None
+    if like.rate_from == "nobody":
+        return None, "nobody says the plate's rate; state [shot] rate"
     try:
-        return Timecode.parse(like.timecode, like.rate), None
+        code = Timecode.parse(like.timecode, like.rate)
+        packed(code)
     except UsageError as error:
         return None, str(error)
+    return code, None
 
 
 def _option_problems(kind: str, options: SequenceOptions) -> Iterator[str]:
