@@ -25,8 +25,8 @@ from vfxswap.report import Report
 
 HERE = Path(__file__).parent
 FILES = sorted(path.name for path in (HERE.parent.parent / "pipelines").glob("*.toml"))
-WITHOUT_MODELS = [name for name in FILES if name not in {"double.toml", "exr_linear.toml"}]
-"""On the drawn shot; test_sequences.py has that of EXR plates."""
+WITHOUT_MODELS = [name for name in FILES if name not in {"double.toml", "exr_linear.toml", "prores_review.toml"}]
+"""On the drawn shot; test_sequences.py and test_review.py have those of EXR plates."""
 SWAPPING = [name for name in WITHOUT_MODELS if name != "passthrough.toml"]
 SMALL = "stages.points5.crop_size=160"
 """The drawn shot is small; the files' own crops of 512 pixels would only take time."""
