@@ -19,7 +19,10 @@ import pytest
 # Failing asserts of the suites shall show their values, as those of test files do; it must be said before they are
 # imported.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("checks", "stages", "finding", "faces", "joining", "plain", "media"))
+    *(
+        f"{__name__}.{module}"
+        for module in ("checks", "stages", "finding", "faces", "joining", "plain", "media", "layers")
+    )
 )
 
 from vfxswap.testing.checks import assert_same_bits, check_matte, check_tensor, untouched  # noqa: E402

@@ -18,6 +18,7 @@ from vfxswap.errors import MediaError, TruncatedPlate
 from vfxswap.files import FramePattern
 from vfxswap.frame import Frame
 from vfxswap.media import DeliveryOptions, PlateInfo, Reader, Writer
+from vfxswap.testing.layers import LayersOfWriterContract
 from vfxswap.testing.pictures import YUV420P8, synthetic_frame, synthetic_info
 
 
@@ -160,7 +161,7 @@ class ReaderContract:
         assert [(f.stat().st_mtime_ns, hashlib.sha256(f.read_bytes()).digest()) for f in files] == before
 
 
-class WriterContract:
+class WriterContract(LayersOfWriterContract):
     """What every writer must keep. Set `writer` and `name`, and what else its deliveries need."""
 
     writer: ClassVar[type[Writer]]
