@@ -238,9 +238,10 @@ class Swapper(Stage[OptionsT]):
 
     needs = frozenset({"landmarks", "crops"})
     gives = frozenset({"swapped", "matte"})
-    light_beyond: ClassVar[Literal["own", "plate"]] = "own"
-    """Where the light beyond 0..1 comes from: from its result, or, for one that knows 0..1 alone, from the plate: what
-    the crop has beyond is added to the result, so that a highlight of an open plate does not end at white."""
+    light_beyond: ClassVar[Literal["own", "plate", "larger"]] = "own"
+    """Where the light beyond 0..1 comes from, so that a highlight of an open plate does not end at white: from its
+    result; for one that knows 0..1 alone, from the plate: what the crop has beyond is added to the result; or, for one
+    whose pictures may have some of their own, from whichever has more above 1."""
 
     @property
     def crop(self) -> CropSpec | None:

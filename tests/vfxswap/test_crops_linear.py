@@ -164,6 +164,20 @@ class Open(Unit):
     light_beyond = "plate"
 
 
+class Larger(Unit):
+    """The plate's light where it has more than the result."""
+
+    light_beyond = "larger"
+
+
+class Gleaming(Larger):
+    """Has a highlight of its own."""
+
+    def swap(self, faces: FaceBatch, identity: Identity) -> Swapped:
+        made = super().swap(faces, identity)
+        return made._replace(crops=made.crops + 3)
+
+
 def swapped(stage: type[Unit], picture: Picture) -> Picture:
     """One frame through the stage's driver and back into the plate."""
     view = view_of()
@@ -185,9 +199,19 @@ def test_the_plates_light_beyond_is_put_back_where_a_swapper_has_none() -> None:
     bright = (inside() == 1) & (picture.planes[0] > 30)
     dull = (inside() == 1) & (np.max(picture.planes, axis=0) < 0.9) & (np.min(picture.planes, axis=0) > 0)
     before = picture.planes[0]
-    for stage, low, high in ((Unit, 0.0, 1.0), (Open, 0.85 * 30, 40.0)):
+    for stage, low, high in ((Unit, 0.0, 1.0), (Open, 0.85 * 30, 40.0), (Larger, 0.85 * 30, 42.0)):
         after = swapped(stage, picture).planes[0]
         assert bright.any()
         assert low < after[bright].min() <= after[bright].max() < high
         np.testing.assert_allclose(after[dull] / before[dull], 0.9**2.3, rtol=0.06)
     assert swapped(Open, picture).planes[2].min() < -0.01
+
+
+def test_a_light_of_its_own_is_not_added_to_the_plates() -> None:
+    picture = gleaming(np.float32)
+    full = inside() == 1
+    before, after = picture.planes[0][full], swapped(Gleaming, picture).planes[0][full]
+    bright = before > 30
+    assert (after[bright] < 1.1 * before[bright]).all()
+    assert (after[bright] > 0.9 * before[bright]).all()
+    assert (after[before < 0.5] > 10).all()

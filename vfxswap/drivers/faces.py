@@ -76,6 +76,8 @@ class SwapperDriver(Driver):
         crops = checked(swapped.crops, "swapped crops", (count, 3, size, size))
         if self.stage.light_beyond == "plate":
             crops = crops + (faces.crops - faces.crops.clamp(0, 1))
+        elif self.stage.light_beyond == "larger":
+            crops = crops + (faces.crops.clamp_min(1) - crops.clamp_min(1)).clamp_min(0)
         mattes = checked(swapped.mattes, "the swapper's mattes", (count, 1, size, size)).clamp(0, 1)
         return [
             replace(face, swapped=crop, matte=matte if face.matte is None else face.matte * matte)

@@ -92,6 +92,7 @@ class PortraitSwapper(Swapper[PortraitOptions]):
     """Warps the stills that fit best to the plate's landmarks."""
 
     Options = PortraitOptions
+    light_beyond = "larger"
 
     def __init__(self, options: PortraitOptions, setting: Setting) -> None:
         super().__init__(options, setting)
