@@ -364,7 +364,7 @@ def test_a_plate_that_does_not_say_its_colour_is_asked_for_it(lab: Path, shot: P
     with pytest.raises(PipelineError, match=r"does not say its colour .*primaries not tagged"):
         vfxswap.run(path, device="cpu", host=host)
     path.write_text(text.replace("Linear Rec.709 (sRGB)", "ACESgc"))
-    with pytest.raises(PipelineError, match=r"is not a known colour space .*did you mean 'ACEScg'"):
+    with pytest.raises(PipelineError, match=r"has no colour space 'ACESgc'; nearest: 'ACEScg'"):
         vfxswap.run(path, device="cpu", host=host)
 
 
