@@ -20,7 +20,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from vfxswap.clock import exact_rate
+
 _DURATION = re.compile(r"^(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
+_MILLISECOND = Fraction(1, 1000)
 _SOME_RATE = Fraction(25)
 """Rate of a single picture without a duration, which has none."""
 
@@ -140,7 +143,9 @@ def _rate(
     gaps = {b - a for a, b in pairwise(times)}
     exact = [1 / (gaps.pop() * time_base)] if len(gaps) == 1 else []
     named = [rate for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate]
-    for rate in [*named, *exact]:
+    # Matroska's milliseconds make 19001/317 of a short movie's 60000/1001.
+    snapped = [exact_rate(float(rate)) for rate in named] if time_base == _MILLISECOND else []
+    for rate in [*snapped, *named, *exact]:
         if _is_steady(times, 1 / (rate * time_base)):
             return rate, False
     average = (len(times) - 1) / ((times[-1] - times[0]) * time_base)
