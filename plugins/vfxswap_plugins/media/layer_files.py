@@ -17,7 +17,7 @@ from vfxswap.frame import Frame
 from vfxswap.layers import LayerOrder, layer_files
 from vfxswap.media import PlateInfo
 from vfxswap_plugins.media.exr_layers import COMPRESSION, layer_file, layers_of
-from vfxswap_plugins.media.exr_write import new_header
+from vfxswap_plugins.media.exr_write import new_header, with_rate
 from vfxswap_plugins.media.pending_file import PendingFile, said_clearly
 
 _MOST_THREADS = 4
@@ -56,10 +56,14 @@ class LayerFiles:
                 file = PendingFile(self._patterns[layer.name].path(frame.number))
                 undo.callback(file.remove)
                 with said_clearly(file.path, frame.number):
-                    file.temporary.write_bytes(layer_file(layer, frame.plate, fresh))
+                    file.temporary.write_bytes(self._rated(layer_file(layer, frame.plate, fresh)))
                 pending.append(file)
             undo.pop_all()
         return pending
+
+    def _rated(self, data: bytes) -> bytes:
+        """The plate's head may not say the rate that the pipeline does."""
+        return with_rate(data, self._like.rate) if self._like.rate_from == "pipeline" else data
 
     def _header(self, number: int) -> Mapping[str, Any]:
         """The library's header of a file that takes none from the plate's.
@@ -67,16 +71,17 @@ class LayerFiles:
         A timecode that cannot be read, or that counts more frames than EXR has room for, is left out.
         """
         like = self._like
+
+        def made(timecode: str | None) -> Mapping[str, Any]:
+            return new_header(
+                self._tags, COMPRESSION, rate=like.stated_rate, timecode=timecode, aspect=like.pixel_aspect
+            )
+
         try:
             code = None if like.timecode is None else Timecode.parse(like.timecode, like.rate) + (number - like.first)
-            return self._new_header(None if code is None else str(code))
+            return made(None if code is None else str(code))
         except UsageError:
-            return self._new_header(None)
-
-    def _new_header(self, timecode: str | None) -> Mapping[str, Any]:
-        like = self._like
-        rate, aspect = like.stated_rate, like.pixel_aspect
-        return new_header(self._tags, COMPRESSION, rate=rate, timecode=timecode, aspect=aspect)
+            return made(None)
 
 
 class LayersOfMovie:
