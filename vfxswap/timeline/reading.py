@@ -55,7 +55,7 @@ def opened(path: Path) -> Any:
         )
     try:
         root = otio.core.deserialize_json_from_file(str(path))
-    except (OSError, ValueError, otio.exceptions.OTIOError) as error:
+    except (OSError, ValueError, KeyError, TypeError, otio.exceptions.OTIOError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} cannot be read as a timeline: {reason}; export it again") from error
     if not hasattr(root, "find_clips"):

@@ -11,8 +11,10 @@ from vfxswap.errors import UsageError
 
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
 """Two letters at least: one and a colon is a drive of Windows."""
-_PRINTF = re.compile(r"%(0?\d*d)")
+_PRINTF = re.compile(r"%(0\d{1,2}d|d(?![0-9A-Fa-f]))")
 """A place for the frame number, which is no escape of a URL, though `%04` looks like one."""
+_FAR = 2
+"""Folders up to a neighbour; what is further away, or in another tree, does not move along."""
 
 
 def path_of(url: str, folder: Path) -> Path:
@@ -49,13 +51,11 @@ def is_relative(url: str) -> bool:
 
 def url_of(path: Path, folder: Path) -> str:
     """A URL of a file: relative to a folder if it is in it or beside it, so that both may be moved together."""
-    try:
-        relative = os.path.relpath(path.resolve(), folder.resolve())
-    except ValueError:  # on another drive of Windows
-        is_far = True
-    else:
-        is_far = Path(relative).parts[:3] == ("..",) * 3
-    return path.absolute().as_uri() if is_far else quote(relative.replace(os.sep, "/"))
+    here, there = folder.resolve(), path.resolve()
+    ups = len(here.parts) - sum(a == b for a, b in zip(here.parts, there.parts, strict=False))
+    if ups > _FAR or ups == len(here.parts) - 1:
+        return path.absolute().as_uri()
+    return quote(os.path.relpath(there, here).replace(os.sep, "/"))
 
 
 def _unescaped(text: str) -> str:

@@ -66,7 +66,7 @@ def dpx(
             word = packed(Timecode.parse(start, rate) + (number - numbers[0]))
         if word is not None:
             spec.attribute("smpte:TimeCode", oiio.TypeTimeCode, (word, 0))
-        target = oiio.ImageOutput.create("any.dpx")
+        target: Any = oiio.ImageOutput.create("any.dpx")
         path = FramePattern(pattern).path(number)
         assert target.open(str(path), spec)
         assert target.write_image(np.full((128, 256, 3), 20000, np.uint16))
@@ -132,7 +132,7 @@ def test_openexr_reads_what_is_packed(tmp_path: Path, passed: Callable[..., Path
 
 
 def described(path: Path) -> int:
-    source = oiio.ImageInput.open(str(path))
+    source: Any = oiio.ImageInput.open(str(path))
     word = int(source.spec().getattribute("smpte:TimeCode")[0])
     source.close()
     return word
@@ -181,7 +181,7 @@ def test_a_stated_rate_goes_into_headers(
 def test_a_rate_that_nobody_says_is_not_written(tmp_path: Path, passed: Callable[..., Path]) -> None:
     plate = dpx(tmp_path / "p.####.dpx", range(1, 3), word=0x01000000)
     out = passed(plate, "o.####.tif", COLOR)
-    source = oiio.ImageInput.open(str(FramePattern(out).path(1)))
+    source: Any = oiio.ImageInput.open(str(FramePattern(out).path(1)))
     assert source.spec().getattribute("FramesPerSecond") is None
     source.close()
     linear = exr(tmp_path / "l.####.exr", range(1, 3))
