@@ -167,7 +167,7 @@ def heads(pattern: Path) -> dict[int, StoredFrame | None]:
 
 def _head_or_none(path: Path) -> StoredFrame | None:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return _head(stored)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return None
@@ -194,7 +194,7 @@ def restored(plate: Frame, path: Path) -> Frame:
         MediaError: The file is damaged, or the plate is decoded otherwise here than where the chunk was made.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             head = _head(stored)
             frame = plate if head.corners is None else replace(plate, result=_patched(plate.plate, head, stored))
             layers = {
