@@ -40,7 +40,9 @@ _FLOAT = _Code(0, 1, 1)
 def same_samples(a: PixelLayout, a_tags: ColorTags, b: PixelLayout, b_tags: ColorTags) -> bool:
     """Whether pictures of the two layouts hold the same words for the same colours, so that planes may be copied."""
     stored_alike = replace(a, name=b.name, chroma_location=b.chroma_location) == b
-    return stored_alike and (a_tags.range, a_tags.matrix) == (b_tags.range, b_tags.matrix)
+    return (
+        stored_alike and _sitings(a) == _sitings(b) and (a_tags.range, a_tags.matrix) == (b_tags.range, b_tags.matrix)
+    )
 
 
 def converted(
@@ -93,7 +95,7 @@ def _same_model(
         return [*result, neutral, neutral]
     for plane in planes[1:3]:
         words = _recoded(plane, source, replace(target, shift=0), *chroma)
-        if source.chroma_log2 != target.chroma_log2:
+        if (source.chroma_log2, _sitings(source)) != (target.chroma_log2, _sitings(target)):
             grid = _regridded(words.astype(np.float32), source, target, (height, width))
             words = _rounded(grid, chroma[1], replace(target, shift=0))
         result.append(words << target.shift)
@@ -201,16 +203,23 @@ def _rounded(words: Samples, code: _Code, layout: PixelLayout) -> NDArray[Any]:
     return whole << layout.shift
 
 
+def _sitings(layout: PixelLayout) -> tuple[bool | None, bool | None]:
+    """Whether chroma lies on a luma sample, (vertically, horizontally); None where it has luma's own grid."""
+    location, (log2_x, log2_y) = layout.chroma_location, layout.chroma_log2
+    return (location == "topleft" if log2_y else None, location in {"left", "topleft"} if log2_x else None)
+
+
 def _regridded(plane: Samples, source: PixelLayout, target: PixelLayout, size: tuple[int, int]) -> Samples:
-    """Chroma on another grid of the same `(height, width)` picture; positions by the source's chroma location."""
-    location = source.chroma_location
-    cosited = (location == "topleft", location in {"left", "topleft"})
-    for axis, (old, new) in enumerate(zip(source.chroma_log2[::-1], target.chroma_log2[::-1], strict=True)):
-        count = -(-size[axis] >> new)
-        if new < old:
-            plane = _interpolated(plane, axis, 1 << (old - new), count, cosited=cosited[axis])
+    """Chroma on another grid of the same `(height, width)` picture; it lies where each layout says."""
+    grids = zip(source.chroma_log2[::-1], _sitings(source), target.chroma_log2[::-1], _sitings(target), strict=True)
+    for axis, (old, was_cosited, new, is_cosited) in enumerate(grids):
+        if old and new and was_cosited != is_cosited:
+            plane = _interpolated(plane, axis, 1 << old, size[axis], cosited=bool(was_cosited))
+            plane = _filtered(plane, axis, 1 << new, -(-size[axis] >> new), cosited=bool(is_cosited))
+        elif new < old:
+            plane = _interpolated(plane, axis, 1 << (old - new), -(-size[axis] >> new), cosited=bool(was_cosited))
         elif new > old:
-            plane = _filtered(plane, axis, 1 << (new - old), count, cosited=cosited[axis])
+            plane = _filtered(plane, axis, 1 << (new - old), -(-size[axis] >> new), cosited=bool(is_cosited))
     return plane
 
 

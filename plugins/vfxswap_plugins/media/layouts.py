@@ -49,7 +49,7 @@ class Store:
 def chroma_location(codec: str) -> ChromaLocation:
     """Where a codec puts chroma if the stream does not say: in the middle for MPEG-1 and JPEG, else left.
 
-    PyAV does not tell what a stream says of it. H.264 and H.265 default to left (E.2.1: `chroma_sample_loc_type` absent
+    H.264 and H.265 default to left (E.2.1: `chroma_sample_loc_type` absent
     is 0), MPEG-2 and later do the same; JPEG (JFIF 1.02) and MPEG-1 (ISO/IEC 11172-2) lie in the middle.
     """
     return "center" if codec in _CENTERED_CODECS else "left"

@@ -13,10 +13,12 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
 
+from vfxswap.color import PixelLayout
 from vfxswap.media import PlateInfo
 from vfxswap_plugins.media.layouts import chroma_location, layout_of
 from vfxswap_plugins.media.movie_hdr import hdr_notes
 from vfxswap_plugins.media.movie_index import MovieIndex
+from vfxswap_plugins.media.movie_siting import stated_siting
 from vfxswap_plugins.media.tags import Said, read_tags
 
 DISPLAY_MATRIX = "display_matrix"
@@ -48,7 +50,7 @@ def plate_info(
         ColorError: It is tagged with a matrix that is not supported.
     """
     context = stream.codec_context
-    layout = layout_of(first.format.name, chroma_location(context.name))
+    layout, unlike = _layout(path, context.name, first.format.name)
     tags, unsaid = read_tags(said, Said.by(first), layout, path)
     rotation, matrix = _rotation(first)
     size = (first.width, first.height)
@@ -71,8 +73,17 @@ def plate_info(
         pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
         rotation=rotation,
         interlaced=context.field_order not in _PROGRESSIVE_ORDERS or first.interlaced_frame,
-        metadata=metadata | unsaid | matrix | hdr_notes(first),
+        metadata=metadata | unsaid | unlike | matrix | hdr_notes(first),
     )
+
+
+def _layout(path: Path, codec: str, pix_fmt: str) -> tuple[PixelLayout, dict[str, str]]:
+    """How pictures are stored, and a note if chroma lies where nobody looks for it."""
+    layout = layout_of(pix_fmt, chroma_location(codec))
+    if layout.model != "ycbcr" or layout.chroma_log2 != (1, 1):
+        return layout, {}  # the place is a matter of 4:2:0 alone
+    place, note = stated_siting(path)
+    return (layout if place is None else layout_of(pix_fmt, place)), note
 
 
 def stored_size(info: PlateInfo) -> tuple[int, int]:

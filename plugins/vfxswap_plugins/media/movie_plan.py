@@ -8,10 +8,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from vfxswap.color import ColorTags, PixelLayout, Transfer
+from vfxswap.color import ColorTags, PixelLayout, Primaries, Transfer
 from vfxswap.geometry import Box
 from vfxswap.media import DeliveryOptions, PlateInfo
-from vfxswap_plugins.media.layouts import layout_of
+from vfxswap_plugins.media.layouts import ChromaLocation, layout_of
 from vfxswap_plugins.media.movie_codecs import (
     FORMATS,
     CodecName,
@@ -128,9 +128,9 @@ def planned(path: Path, options: MovieOptions, like: PlateInfo, tags: ColorTags)
     pix_fmt = options.pixel_format or chosen(codec, options, like, tags)
     if pix_fmt is None:
         raise ValueError(f"{name} has no pixel format for the plate")
-    layout = layout_of(pix_fmt, like.layout.chroma_location)
     look = look_of(options.wish, tags) if options.wish.is_said else None
     source, meaning = (like.layout, tags) if look is None else (_SHOWN, look.tags)
+    layout = layout_of(pix_fmt, _siting(codec, source, meaning))
     delivered = delivered_tags(meaning, source, layout, full_range=codec.has_full_range)
     container = FORMATS[suffix]
     width, height = stored_size(like) if like.display is None else (like.display.width, like.display.height)
@@ -147,6 +147,15 @@ def planned(path: Path, options: MovieOptions, like: PlateInfo, tags: ColorTags)
         has_matte=options.alpha == "matte",
         drops_alpha=options.pixel_format is not None or options.alpha == "none",
     )
+
+
+def _siting(codec: MovieCodec, source: PixelLayout, tags: ColorTags) -> ChromaLocation:
+    """Where chroma lies: as in the plate, if the codec can say it; BT.2020 and BT.2100 want it at the top left."""
+    if not codec.has_vui:
+        return "left"
+    if source.model == "ycbcr":
+        return source.chroma_location
+    return "topleft" if tags.primaries is Primaries.BT2020 else "left"
 
 
 def codec_name(suffix: str, options: MovieOptions, like: PlateInfo, tags: ColorTags) -> CodecName:

@@ -32,10 +32,13 @@ from vfxswap_plugins.media.movie_hdr import CONTENT_LIGHT, MASTERING_DISPLAY, hd
 from vfxswap_plugins.media.movie_header import DISPLAY_MATRIX, stored_size
 from vfxswap_plugins.media.movie_index import count_frames
 from vfxswap_plugins.media.movie_plan import MovieOptions, MoviePlan, planned
+from vfxswap_plugins.media.movie_siting import SITING
 from vfxswap_plugins.media.pending_file import PendingFile, said_clearly
 from vfxswap_plugins.media.tags import write_tags
 
-_PLATE_NOTES = frozenset({DISPLAY_MATRIX, MASTERING_DISPLAY, CONTENT_LIGHT, "color_primaries", "color_transfer"})
+_PLATE_NOTES = frozenset(
+    {DISPLAY_MATRIX, MASTERING_DISPLAY, CONTENT_LIGHT, SITING, "color_primaries", "color_transfer"}
+)
 """Keys of `PlateInfo.metadata` that are the reader's own remarks."""
 
 
