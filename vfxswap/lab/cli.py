@@ -32,7 +32,9 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     layout: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="A movie in yuv420p, yuv422p10le or yuv444p10le; or exr, scene-linear half floats."
+            metavar="NAME",
+            help="A movie in yuv420p, yuv422p10le or yuv444p10le; or a scene-linear sequence: exr (BT.709 primaries),"
+            " exr-acescg.",
         ),
     ] = "yuv420p",
     still_px: Annotated[int, typer.Option(min=128, max=2048, help="Side of the identity's stills.")] = 640,
@@ -46,8 +48,8 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     numbers = None if frames is None else list(FrameRange.parse(frames))
     stored = _layout(layout)
     is_movie = out.suffix.lower() in _MOVIES
-    if is_movie and stored == "exr":
-        raise UsageError(f"--layout exr writes folders of pictures; --out must be a folder, not the movie {out}")
+    if is_movie and stored.startswith("exr"):
+        raise UsageError(f"--layout {stored} writes folders of pictures; --out must be a folder, not the movie {out}")
     total = chosen.frames[1] - chosen.frames[0] + 1 if numbers is None else len(numbers)
     with typer.progressbar(length=total, label=f"{chosen.name} {width}x{height}") as bar:
         delivered = deliver(

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vfxswap.color import SPACES, ColorTags, PixelLayout, Range
+from vfxswap.color import SPACES, ColorTags, PixelLayout, Primaries, Range
 from vfxswap.conveyor import parallel
 from vfxswap.errors import MediaError
 from vfxswap.files import make_folder, whole
@@ -43,7 +43,8 @@ from vfxswap.trackfile import write_tracks
 from vfxswap.workers import cores, worker_pool
 
 LayoutName = Literal["yuv420p", "yuv422p10le", "yuv444p10le"]
-StoredAs = LayoutName | Literal["exr"]
+SequenceName = Literal["exr", "exr-acescg"]
+StoredAs = LayoutName | SequenceName
 
 LAYOUTS: dict[LayoutName, PixelLayout] = {
     "yuv420p": PixelLayout("yuv420p", "ycbcr", 8, chroma_log2=(1, 1)),
@@ -51,8 +52,10 @@ LAYOUTS: dict[LayoutName, PixelLayout] = {
     "yuv444p10le": PixelLayout("yuv444p10le", "ycbcr", 10),
 }
 """How a movie may be stored."""
-FORMATS: tuple[StoredAs, ...] = ("yuv420p", "yuv422p10le", "yuv444p10le", "exr")
-"""How a plate may be stored: as a movie of a layout, or as scene-linear half floats."""
+SEQUENCES: dict[SequenceName, Primaries] = {"exr": Primaries.BT709, "exr-acescg": Primaries.AP1}
+"""How scene-linear half floats may be stored: with which primaries."""
+FORMATS: tuple[StoredAs, ...] = ("yuv420p", "yuv422p10le", "yuv444p10le", "exr", "exr-acescg")
+"""How a plate may be stored: as a movie of a layout, or as a sequence of scene-linear pictures."""
 TAGS = ColorTags(SPACES["srgb"].primaries, SPACES["srgb"].transfer, SPACES["srgb"].matrix, Range.LIMITED)
 """What the stored numbers mean: BT.709 primaries and matrix, sRGB curve, limited range."""
 
@@ -125,13 +128,13 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
         pool = files.enter_context(worker_pool(cores()))
         plates, truths = _outputs(files, folder / plate, stage, layout, len(chosen))
         for count, frame in enumerate(parallel(pool, stage.frame, iter(chosen), ahead=cores() + 1), 1):
-            place = frame.number if layout == "exr" else count
+            place = frame.number if layout in SEQUENCES else count
             plates.write(place, frame.plate)
             truths.write(place, frame.truth)
             tracks[place] = detections(frame)
             write_png(folder / "mattes" / f"matte.{place:04d}.png", frame.matte, bits=16)
             if data:
-                _write_data(folder / "data" / f"data.{place:04d}", frame, spec.rate if layout == "exr" else None)
+                _write_data(folder / "data" / f"data.{place:04d}", frame, spec.rate if layout in SEQUENCES else None)
             if progress is not None:
                 progress(count, len(chosen))
         plates.finish()
@@ -147,8 +150,10 @@ def deliver(  # noqa: PLR0913 - each is a choice of its own
 def _outputs(files: ExitStack, plate: Path, stage: Stage, layout: StoredAs, count: int) -> tuple[_Output, _Output]:
     """Where plate and truth go, entered into `files`."""
     rate = stage.spec.rate
-    if layout == "exr":
-        first, second = (exr.Sequence(plate.parent / name, name, rate) for name in ("plate", "truth"))
+    if layout == "exr" or layout == "exr-acescg":  # noqa: PLR1714 - mypy narrows by these
+        first, second = (
+            exr.Sequence(plate.parent / name, name, rate, SEQUENCES[layout]) for name in ("plate", "truth")
+        )
         return files.enter_context(first), files.enter_context(second)
     info = PlateInfo(plate, stage.width, stage.height, LAYOUTS[layout], TAGS, first=1, count=count, rate=rate)
     return files.enter_context(_Movie(plate, info)), files.enter_context(_Movie(_truth_path(plate), info))

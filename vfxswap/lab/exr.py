@@ -11,13 +11,20 @@ import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation u
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vfxswap.color import Primaries
 from vfxswap.errors import MediaError
 from vfxswap.files import make_folder, whole
+from vfxswap.ops.transfer import matrixed, primaries_matrix
 
 CHROMATICITIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 """x and y of red, green, blue and white: ITU-R BT.709-6, items 1.3 and 1.4, in the order of OpenEXR's attribute."""
-_SPACE = "lin_rec709_scene"
-"""The same in the words of the Color Interop Forum."""
+ACESCG = (0.713, 0.293, 0.165, 0.830, 0.128, 0.044, 0.32168, 0.33767)
+"""Likewise of AP1: Academy S-2014-004."""
+_SPACES = {
+    Primaries.BT709: ("lin_rec709_scene", CHROMATICITIES),
+    Primaries.AP1: ("lin_ap1_scene", ACESCG),
+}
+"""The linear spaces that are written: their names by the Color Interop Forum, and their colours."""
 _NO_DATE = "1970:01:01 00:00:00"
 """The library would write the present time, and the same shot would not be the same file."""
 
@@ -29,15 +36,16 @@ class Sequence:
         folder: Made if it is not there.
         stem: First part of the files' names.
         rate: Frames a second, for the header.
+        primaries: Of what is written; a picture of BT.709 is brought to them.
 
     Raises:
         MediaError: The folder cannot be made.
     """
 
-    def __init__(self, folder: Path, stem: str, rate: Fraction) -> None:
+    def __init__(self, folder: Path, stem: str, rate: Fraction, primaries: Primaries = Primaries.BT709) -> None:
         make_folder(folder)
         self.path = folder / f"{stem}.%04d.exr"
-        self._rate = rate
+        self._rate, self._primaries = rate, primaries
 
     def __enter__(self) -> Sequence:
         return self
@@ -51,14 +59,24 @@ class Sequence:
         Raises:
             MediaError: The file cannot be written.
         """
+        if self._primaries is not Primaries.BT709:
+            picture = matrixed(picture, primaries_matrix(Primaries.BT709, self._primaries))
         planes = dict(zip("RGB", picture.numpy(), strict=True))
-        write_exr(Path(str(self.path) % number), planes, sample="half", rate=self._rate)
+        path = Path(str(self.path) % number)
+        write_exr(path, planes, sample="half", rate=self._rate, primaries=self._primaries)
 
     def finish(self) -> None:
         """All frames stand under their names already."""
 
 
-def write_exr(path: Path, planes: Mapping[str, NDArray[np.float32]], *, sample: str, rate: Fraction) -> None:
+def write_exr(
+    path: Path,
+    planes: Mapping[str, NDArray[np.float32]],
+    *,
+    sample: str,
+    rate: Fraction,
+    primaries: Primaries = Primaries.BT709,
+) -> None:
     """Writes planes `(H, W)` as the channels of one picture, losslessly compressed.
 
     Args:
@@ -66,6 +84,7 @@ def write_exr(path: Path, planes: Mapping[str, NDArray[np.float32]], *, sample: 
         planes: By the channels' names.
         sample: `half` or `float`.
         rate: Frames a second, for the header.
+        primaries: Of R, G and B, where these are among the channels.
 
     Raises:
         MediaError: The file cannot be written.
@@ -77,8 +96,9 @@ def write_exr(path: Path, planes: Mapping[str, NDArray[np.float32]], *, sample: 
     header.attribute("DateTime", _NO_DATE)
     header.attribute("FramesPerSecond", oiio.TypeDesc("rational"), (rate.numerator, rate.denominator))
     if "R" in planes:
-        header.attribute("oiio:ColorSpace", _SPACE)
-        header.attribute("chromaticities", oiio.TypeDesc("float[8]"), CHROMATICITIES)
+        name, chromaticities = _SPACES[primaries]
+        header.attribute("oiio:ColorSpace", name)
+        header.attribute("chromaticities", oiio.TypeDesc("float[8]"), chromaticities)
     with whole(path) as temporary:
         file = oiio.ImageOutput.create("exr")
         words = np.stack(list(planes.values()), axis=-1)

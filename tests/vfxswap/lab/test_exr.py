@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from vfxswap.errors import MediaError
 from vfxswap.host import Host
 from vfxswap.lab.cli import app
-from vfxswap.lab.deliver import Delivered, deliver
+from vfxswap.lab.deliver import SEQUENCES, Delivered, deliver
 from vfxswap.lab.exr import CHROMATICITIES
 from vfxswap.lab.play import Stage, build
 from vfxswap.lab.shot import Lens, ShotSpec
@@ -136,3 +136,16 @@ def test_the_command_writes_sequences(tiny_spec: Callable[..., ShotSpec], tmp_pa
     assert "1 frames: " in result.output
     assert (tmp_path / "shot" / "plate" / "plate.1007.exr").is_file()
     assert (tmp_path / "shot" / "truth" / "truth.1007.exr").is_file()
+
+
+def test_a_sequence_in_acescg_shows_the_same_light(bright_spec: ShotSpec, tmp_path: Path) -> None:
+    for layout in SEQUENCES:
+        out = tmp_path / layout
+        deliver(bright_spec, out, width=128, height=72, frames=_FRAMES[:1], layout=layout, still_px=128)
+    name = f"plate/plate.{_FRAMES[0]}.exr"
+    (wide, header), (plain, _) = _read(tmp_path / "exr-acescg" / name), _read(tmp_path / "exr" / name)
+    assert header.get_string_attribute("oiio:ColorSpace") == "lin_ap1_scene"
+    # OpenColorIO's matrix of "Linear Rec.709 (sRGB)" to ACEScg
+    matrix = np.array([[0.613097, 0.339523, 0.047379], [0.070194, 0.916354, 0.013452], [0.020616, 0.10957, 0.869815]])
+    expected = np.stack([plain[..., i] for i in range(3)], axis=-1).astype(np.float64) @ matrix.T
+    np.testing.assert_allclose(wide[..., :3].astype(np.float64), expected, rtol=2e-3, atol=1e-4)
