@@ -51,6 +51,7 @@ FLOORS: dict[int, set[str]] = {
         "drivers",
         "facesets",
         "farm",
+        "handover",
         "lab",
         "line",
         "nuke",

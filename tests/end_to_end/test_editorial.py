@@ -516,3 +516,31 @@ def test_frames_named_by_timecode_must_be_the_plates(ran: Callable[..., Any], tm
     with pytest.raises(PipelineError, match="the plate says none; write frame numbers"):
         ran('plate = "q.####.exr"\nframes = "01:00:00:00"', 'path = "o.####.exr"')
     assert FrameRange.parse("1001") == FrameRange.of([1001])
+
+
+def test_probe_lists_the_clips_of_a_timeline(
+    cut: Path, ran: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran('timeline = "cut.otio"\nclip = "sh010"', 'path = "o.####.exr"\ntimeline = "out.otio"')
+    assert main(["probe", str(tmp_path / "out.otio")]) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["sh010", "V1", "sh010.%04d.exr", "86403", "4", "3+5", "has", "a", "result"]
+    assert main(["probe", str(cut), "--json"]) == ExitCode.OK
+    clips = json.loads(capsys.readouterr().out)["clips"]
+    assert [(clip["name"], clip["handles"], clip["result"]) for clip in clips] == [
+        ("sh010", [3.0, 5.0], False),
+        ("sh020", [2.0, 6.0], False),
+    ]
+
+
+def test_check_and_run_say_what_the_cut_shows(cut: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    delivery = 'path = "o.####.exr"\ntimeline = "out.otio"'
+    path = str(pipeline(tmp_path, 'timeline = "cut.otio"\nhandles = 5', delivery))
+    assert main(["check", path, "--clip", "sh020", "--device", "cpu"]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert "which shows 3-6" in out
+    assert "1-11 (11)" in out
+    assert "handles: 2 of 5 frames before the cut" in out
+    assert "out.otio: gets the result when the shot is whole" in out
+    assert main(["run", path, "--clip", "sh020", "--device", "cpu", "--progress", "none"]) == ExitCode.OK
+    assert "note: handles: 2 of 5 frames before the cut" in capsys.readouterr().out

@@ -91,7 +91,8 @@ def summary_lines(report: Report) -> list[str]:
     """What a run did, for people."""
     outputs = ", ".join(str(path) for path in report.outputs) or "nothing"
     if report.already_done:
-        return [f"{outputs}: is there already, complete and made from the very same things; nothing to do"]
+        there = f"{outputs}: is there already, complete and made from the very same things; nothing to do"
+        return [there, *_remarks(report)]
     facts = report.summary()
     seconds = report.wall_seconds
     rate = f", {facts['frames'] / seconds:.1f} fps" if seconds > 0 else ""
@@ -99,8 +100,12 @@ def summary_lines(report: Report) -> list[str]:
         f"{outputs}: {facts['frames']} frames, {facts['swapped']} with a face put in, {facts['degraded']} less than"
         f" perfect; {clock_text(seconds)}{rate}"
     ]
-    lines += [f"  {count} x {note}" for note, count in facts["notes"].items()]
+    lines += [f"  {count} x {note}" for note, count in facts["notes"].items()] + _remarks(report)
     return [*lines, f"report: {report.path}"] if report.path else lines
+
+
+def _remarks(report: Report) -> list[str]:
+    return [f"  note: {remark}" for remark in report.run.get("remarks", ())]
 
 
 def check_pipeline(asked: Asked, host: Host) -> ExitCode:
@@ -125,7 +130,7 @@ def check_pipeline(asked: Asked, host: Host) -> ExitCode:
 
 def plan_lines(plan: Pipeline) -> list[str]:
     """What a pipeline would do, for people."""
-    rows = [("plate", f"{plan.plate_path}: {_plate(plan)}"), ("frames", f"{plan.frames} ({len(plan.frames)})")]
+    rows = [("plate", f"{plan.plate_path}: {_plate(plan)}"), *_frames(plan)]
     rows += [("colour", _colour(plan))]
     rows += [("identity", _identity(plan, name)) for name in plan.identities]
     rows += [(stage.label, f"from {stage.owner}") for stage in plan.stages] or [
@@ -134,7 +139,17 @@ def plan_lines(plan: Pipeline) -> list[str]:
     rows += [("model", _model(plan, name)) for name in sorted({name for stage in plan.stages for name in stage.models})]
     rows += [("model file", _file(file)) for stage in plan.stages for file in stage.files]
     rows += [("delivery", f"{plan.delivery_path}: by the writer {plan.writer.name!r}"), ("device", plan.device)]
+    if plan.delivery_timeline is not None:
+        rows.append(("timeline", f"{plan.delivery_timeline}: gets the result when the shot is whole"))
     return [f"{plan.path}: ok", *columns(rows, "  ")]
+
+
+def _frames(plan: Pipeline) -> Iterator[tuple[str, str]]:
+    edit = plan.edit
+    if edit.timeline is not None:
+        yield "clip", f"{edit.clip} in {edit.timeline}, which shows {edit.cut}"
+    yield "frames", f"{plan.frames} ({len(plan.frames)})"
+    yield from (("note", remark) for remark in plan.remarks)
 
 
 def _plate(plan: Pipeline) -> str:

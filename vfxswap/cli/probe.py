@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,23 @@ from vfxswap.pipeline.colour import FILE_ID, ColorNames, name_of
 
 
 def probe(path: Path, host: Host, *, as_json: bool) -> None:
-    """Prints what a plate is.
+    """Prints what a plate is, or which clips a timeline has.
 
     Args:
-        path: A movie, a picture, or the pattern of a sequence.
+        path: A movie, a picture, the pattern of a sequence, or a timeline (.otio).
         host: The plugins.
         as_json: For programs: all of it, under names that stay.
 
     Raises:
         PluginError: No reader takes such a file.
         MediaError: It cannot be read.
+        UsageError: The timeline cannot be read.
     """
+    if path.suffix.lower() == ".otio":
+        from vfxswap.cli.clips import list_clips  # noqa: PLC0415 - takes a moment that plates do not need
+
+        list_clips(path, as_json=as_json)
+        return
     reader = host.reader_for(path)
     with reader(path) as opened:
         info = opened.info
@@ -53,6 +58,7 @@ def described(info: PlateInfo, reader: str) -> dict[str, Any]:
         "count": info.count,
         "holes": str(FrameRange.of(info.holes)),
         "rate": str(info.rate),
+        "rate_from": info.rate_from,
         "variable_rate": info.variable_rate,
         "timecode": info.timecode,
         "reel": info.reel,
@@ -104,7 +110,7 @@ def _lines(info: PlateInfo, reader: str) -> list[tuple[str, str]]:
         ("shown turned", f"{info.rotation} degrees clockwise" if info.rotation else ""),
         ("frames", f"{info.first}-{info.last} ({info.count - len(info.holes)} frames)"),
         ("missing", str(FrameRange.of(info.holes))),
-        ("rate", f"{_rate(info.rate)}{', variable' if info.variable_rate else ''}"),
+        ("rate", f"{_rate(info)}{', variable' if info.variable_rate else ''}"),
         ("fields", "interlaced" if info.interlaced else ""),
         ("timecode", info.timecode or ""),
         ("reel", info.reel or ""),
@@ -126,7 +132,10 @@ def _window(info: PlateInfo) -> str:
     return f"{x1 - x0}x{y1 - y0}, its corner at {x0},{y0} of the picture"
 
 
-def _rate(rate: Fraction) -> str:
+def _rate(info: PlateInfo) -> str:
+    if info.rate_from == "nobody":
+        return f"not said; taken for {info.rate}: state [shot] rate" if info.count > 1 else ""
+    rate = info.rate
     return str(rate) if rate.denominator == 1 else f"{rate} ({float(rate):.3f})"
 
 
