@@ -67,8 +67,8 @@ def find_picture(head: ExrHead, path: Path, layer: str | None = None) -> Found:
             )
     else:
         views = {_view(head.parts[place.part]): each for each, place in reversed(pictures.items())}
-        name = layer if layer in pictures else views.get(layer)
-        if not layer or name is None:
+        name = layer if layer in pictures else views.get(layer, "")
+        if not (layer and name):
             raise _refused(path, f"has no layer {layer!r}; it has {', '.join(pictures)}")
     place, layout = _with_alpha(pictures[name], head.parts[pictures[name].part], path)
     return Found(place, layout, name, tuple(pictures))
