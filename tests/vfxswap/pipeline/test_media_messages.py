@@ -142,7 +142,7 @@ def test_the_writers_own_options(complaints: Complaints, pipeline_text: str) -> 
         'job.toml: delivery: codec: is none of what may stand here (found \'smal\'); allowed: "fine", "small"; did you'
         " mean 'small'?",
         "job.toml: delivery: qualty: unknown key (found 3); allowed: codec, depth, layers, layers_as, path,"
-        " quality; did you mean"
+        " quality, timeline; did you mean"
         " 'quality'?",
         "job.toml: delivery: layers: the writer 'text' cannot write layers; leave layers out (found ['matte'])",
     ]
