@@ -544,3 +544,44 @@ def test_check_and_run_say_what_the_cut_shows(cut: Path, tmp_path: Path, capsys:
     assert "out.otio: gets the result when the shot is whole" in out
     assert main(["run", path, "--clip", "sh020", "--device", "cpu", "--progress", "none"]) == ExitCode.OK
     assert "note: handles: 2 of 5 frames before the cut" in capsys.readouterr().out
+
+
+@pytest.fixture
+def movies(cut: Path, ran: Callable[..., Any], tmp_path: Path) -> Path:
+    """A cut of a movie with the timecode of a camera, of which the clip shows frames 5-8."""
+    ran('plate = "plates/sh010/sh010.####.exr"', 'path = "reel.mkv"\ncodec = "ffv1"')
+    media = otio.schema.ExternalReference("reel.mkv")  # without a range: its own timecode counts
+    timeline(cut, otio.schema.Clip("sh010", media, source_range=span(86404, 4)))
+    return cut
+
+
+def test_movies_go_in_and_out(movies: Path, ran: Callable[..., Any], tmp_path: Path, host: Host) -> None:
+    report = ran('timeline = "cut.otio"\nhandles = 1', 'path = "{clip}.mkv"\ncodec = "ffv1"\ntimeline = "out.otio"')
+    assert [record.frame for record in report.frames] == [4, 5, 6, 7, 8, 9]
+    with host.reader_for(tmp_path / "sh010.mkv")(tmp_path / "sh010.mkv") as opened:
+        assert (opened.info.timecode, opened.info.count) == ("01:00:00:03", 6)
+    (clip,) = read_all(tmp_path / "out.otio")
+    assert clip.media_reference.target_url == "sh010.mkv"
+    assert clip.media_reference.available_range == span(86403, 6)
+    assert clip.source_range == span(86404, 4)
+
+
+def test_a_part_of_a_movie_is_not_handed_over(movies: Path, ran: Callable[..., Any], tmp_path: Path) -> None:
+    delivery = 'path = "{clip}.mkv"\ncodec = "ffv1"\ntimeline = "out.otio"'
+    report = ran('timeline = "cut.otio"', delivery, frames="5-6")
+    assert report.run["remarks"] == ["out.otio gets the result when all frames are there; still missing: 7-8"]
+    assert not (tmp_path / "out.otio").exists()
+
+
+@pytest.mark.parametrize("delivery", ["{clip}.####.exr", "{clip}.mkv"])
+def test_a_farm_hands_over_what_it_put_together(cut: Path, tmp_path: Path, delivery: str) -> None:
+    more = 'codec = "ffv1"\n' if delivery.endswith("mkv") else ""
+    path = str(pipeline(tmp_path, 'timeline = "cut.otio"', f'path = "{delivery}"\n{more}timeline = "out.otio"'))
+    words = ["--clip", "sh010", "--device", "cpu", "--progress", "none"]
+    assert main(["run", path, *words, "--chunk", "1004-1005"]) == ExitCode.OK
+    assert not (tmp_path / "out.otio").exists()
+    assert main(["run", path, *words, "--chunk", "1006-1007"]) == ExitCode.OK
+    assert main(["assemble", path, "--set", "shot.clip=sh010", "--progress", "none"]) == ExitCode.OK
+    made = read_all(tmp_path / "out.otio")[0].media_reference
+    assert made.available_range == span(86403, 4)
+    assert "chunk" not in str(getattr(made, "target_url", ""))
