@@ -293,7 +293,7 @@ def _layout_problems(kind: str, like: PlateInfo, tags: ColorTags) -> Iterator[st
     if layout.is_float and kind not in {".exr", ".tif"}:
         yield (
             f"the plate's {layout.name} is not clipped and {kind} would be: that needs a view transform, which is not"
-            " made on the way out; write .exr, or .tif in float"
+            " made into a sequence; write .exr, .tif in float, or a movie with display and view"
         )
     if layout.is_float and layout.model == "ycbcr":
         yield f"the plate's {layout.name} is Y'CbCr in float, which no sequence stores; write a movie"
