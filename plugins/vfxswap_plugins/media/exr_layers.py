@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vfxswap.errors import MediaError
 from vfxswap.frame import Frame, Picture
+from vfxswap.geometry import Box
 from vfxswap.layers import LAYERS, PREFIX, LayerName, LayerOrder, layer_bits
 from vfxswap_plugins.media.exr_chunks import PartChunks, bodies, chunks_of, part_alone
 from vfxswap_plugins.media.exr_header import (
@@ -66,22 +67,25 @@ class ExrLayer:
 
 
 def layers_of(frame: Frame, order: LayerOrder) -> list[ExrLayer]:
-    """A frame's layers as files hold them.
+    """A frame's layers as files hold them, as large as the plate's own file is.
 
     Raises:
         KeyError: The frame has not all that are asked for.
     """
-    picture, found = frame.plate, []
-    for name in order.names:
-        layer = frame.layers[name]
-        kind = np.float16 if layer_bits(name, picture.layout) == 16 else np.float32
-        names = order.channels_in_own_file(name) if order.stored == "files" else order.channels(name)
-        planes = {
-            channel: layer.plane(i, picture.width, picture.height).astype(kind, copy=False)
-            for i, channel in enumerate(names)
-        }
-        found.append(ExrLayer(name, planes, order.metadata(name)))
-    return found
+    return [_layer_of(frame, name, order) for name in order.names]
+
+
+def _layer_of(frame: Frame, name: LayerName, order: LayerOrder) -> ExrLayer:
+    picture, layer = frame.plate, frame.layers[name]
+    kind = np.float16 if layer_bits(name, picture.layout) == 16 else np.float32
+    own = picture.inner if isinstance(picture, ExrPicture) else Box(0, 0, picture.width, picture.height)
+
+    def plane(channel: int) -> NDArray[Any]:
+        whole = layer.plane(channel, picture.width, picture.height)
+        return np.ascontiguousarray(whole[own.y0 : own.y1, own.x0 : own.x1], kind)
+
+    names = order.channels_in_own_file(name) if order.stored == "files" else order.channels(name)
+    return ExrLayer(name, {channel: plane(i) for i, channel in enumerate(names)}, order.metadata(name))
 
 
 def layer_file(layer: ExrLayer, like: Picture, fresh: Mapping[str, Any]) -> bytes:

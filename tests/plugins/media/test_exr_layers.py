@@ -226,6 +226,31 @@ def test_a_file_of_its_own_has_the_plates_windows_and_head(tmp_path: Path, blank
         assert any(key.startswith("cryptomatte/") for key in header) is (layer.name == "id")
 
 
+@pytest.mark.parametrize("stored", ["files", "channels", "parts"])
+def test_a_file_that_is_cropped_more_than_others_has_layers_of_its_own_window(tmp_path: Path, stored: Storing) -> None:
+    """Data windows may differ within a sequence: the picture is then larger than its file."""
+    path, around = plate_file(tmp_path / "plate.exr"), Box(-20, -10, 60, 40)
+    plate = read_exr(path, describe_exr(path), frame=1001, window=around)
+    assert (plate.width, plate.height) == (around.width, around.height)
+    order = LayerOrder(("patch",), stored)
+    frame = layered(plate, order)
+    (layer,) = layers_of(frame, order)
+    left, top = WINDOW.x0 - around.x0, WINDOW.y0 - around.y0
+    wanted = frame.layers["patch"].plane(1, plate.width, plate.height)[top : top + SIZE[1], left : left + SIZE[0]]
+    if stored == "files":
+        ((header, channels),) = opened(layer_file(layer, plate, FRESH), tmp_path)
+        found = channels["G"]
+    else:
+        assert isinstance(frame.result, ExrPicture)
+        put_in = with_channels if stored == "channels" else with_parts
+        parts = opened(put_in(encoded_like(frame.result, None), 0, [layer]), tmp_path)
+        header, channels = parts[-1]
+        found = channels["vfxswap_patch.G"]
+    assert wanted.any()
+    assert np.array_equal(found, wanted.astype(np.float16))
+    assert str(header["dataWindow"][0]) == str(np.array([WINDOW.x0, WINDOW.y0], np.int32))
+
+
 def test_the_plates_own_cryptomatte_is_not_said_of_a_layer(tmp_path: Path) -> None:
     path = plate_file(tmp_path / "plate.exr", **{"cryptomatte/abcdef0/name": "CryptoAsset"})
     order = LayerOrder(("matte", "id"), "files", ("hero",))
