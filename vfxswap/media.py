@@ -49,6 +49,8 @@ class PlateInfo:
     """Whether the frames' durations differ; their own times are kept."""
     timecode: str | None = None
     """SMPTE timecode of the first frame."""
+    timecode_runs: bool = True
+    """Whether it counts on by one with each frame; the files of a sequence may say something else."""
     reel: str | None = None
     """Reel or tape name."""
     audio: tuple[str, ...] = ()

@@ -53,6 +53,8 @@ def described(plan: Pipeline, host: Host) -> dict[str, Any]:
 def _timecode(plan: Pipeline) -> str | None:
     """Of the first frame that is written."""
     plate = plan.plate
+    if not plate.timecode_runs and plan.frames[0] != plate.first:
+        return None
     try:
         return plate.timecode and str(Timecode.parse(plate.timecode, plate.rate) + (plan.frames[0] - plate.first))
     except UsageError:

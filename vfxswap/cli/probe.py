@@ -61,6 +61,7 @@ def described(info: PlateInfo, reader: str) -> dict[str, Any]:
         "rate_from": info.rate_from,
         "variable_rate": info.variable_rate,
         "timecode": info.timecode,
+        "timecode_runs": info.timecode_runs,
         "reel": info.reel,
         "codec": info.codec,
         "layout": {
@@ -112,7 +113,7 @@ def _lines(info: PlateInfo, reader: str) -> list[tuple[str, str]]:
         ("missing", str(FrameRange.of(info.holes))),
         ("rate", f"{_rate(info)}{', variable' if info.variable_rate else ''}"),
         ("fields", "interlaced" if info.interlaced else ""),
-        ("timecode", info.timecode or ""),
+        ("timecode", f"{info.timecode or ''}{'' if info.timecode_runs else ', and does not count on from there'}"),
         ("reel", info.reel or ""),
         ("samples", f"{layout.name}, {kind.strip()}"),
         ("channels", info.channels),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vfxswap.clock import FrameRange, frames_of
+from vfxswap.clock import FrameRange, frames_of, says_timecode
 from vfxswap.errors import Problem, UsageError
 from vfxswap.media import PlateInfo
 from vfxswap.pipeline.cut import Cut
@@ -99,6 +99,10 @@ class _FrameTexts:
     def _named(self, text: str) -> FrameRange | None:
         """The frames of a text."""
         info = self.info
+        if says_timecode(text) and not info.timecode_runs:
+            message = "the plate's timecode does not count on from frame to frame; write frame numbers"
+            self._wrong("frames", message, text)
+            return None
         try:
             frames = frames_of(text, first=info.first, start=info.timecode, rate=info.rate)
         except UsageError as error:
@@ -127,7 +131,7 @@ class _FrameTexts:
                 first=info.first,
                 last=info.last,
                 rate=info.rate,
-                timecode=info.timecode,
+                timecode=info.timecode if info.timecode_runs else None,
                 is_stated=place.is_stated,
             )
         except UsageError as error:

@@ -152,6 +152,7 @@ def _stored(head: ExrHead, path: Path, layer: str | None) -> Stored:
     except DamagedExr as error:
         raise _damaged(path, error) from error
     aspect = (part.numbers("pixelAspectRatio", "f") or (1.0,))[0]
+    word = _code_word(part)
     return Stored(
         path=path,
         width=data.width,
@@ -168,7 +169,8 @@ def _stored(head: ExrHead, path: Path, layer: str | None) -> Stored:
         layer=found.layer,
         layers=found.layers,
         rate=_rate(part),
-        timecode=_timecode(part),
+        timecode=None if word is None else unpacked(word, _rate(part)),
+        code_word=word,
         reel=part.text("reelName"),
         metadata={
             each.name.decode("latin-1"): part.text(each.name.decode("latin-1")) or ""
@@ -267,9 +269,9 @@ def _rate(part: PartHead) -> Fraction | None:
     return Fraction(int(found[0]), int(found[1]))
 
 
-def _timecode(part: PartHead) -> str | None:
+def _code_word(part: PartHead) -> int | None:
     found = part.numbers("timeCode", "2I")
-    return None if found is None else unpacked(int(found[0]), _rate(part))
+    return None if found is None else int(found[0])
 
 
 def same_samples(one: Plane, other: Plane) -> bool:

@@ -267,6 +267,7 @@ def _stored(codec: str, header: OiioHeader, path: Path) -> Stored:
         )
     compression = spec.get_string_attribute("compression", "")
     aspect = spec.get_float_attribute("PixelAspectRatio", 1.0)
+    word = _code_word(spec)
     return Stored(
         path=path,
         width=spec.width,
@@ -280,7 +281,8 @@ def _stored(codec: str, header: OiioHeader, path: Path) -> Stored:
         else Fraction(1),
         rotation=_TURNS[orientation],
         rate=_rate(spec),
-        timecode=_timecode(spec),
+        timecode=None if word is None else unpacked(word, _rate(spec)),
+        code_word=word,
         metadata={each.name: each.value for each in spec.extra_attribs if isinstance(each.value, str)},
     )
 
@@ -290,9 +292,9 @@ def _rate(spec: Any) -> Fraction | None:
     return next((exact_rate(rate) for rate in found if math.isfinite(rate) and 0 < rate < 10_000), None)
 
 
-def _timecode(spec: Any) -> str | None:
+def _code_word(spec: Any) -> int | None:
     found = spec.getattribute("smpte:TimeCode")
-    return None if found is None else unpacked(int(found[0]), _rate(spec))
+    return None if found is None else int(found[0])
 
 
 def _say_rate(spec: Any, rate: Fraction) -> None:

@@ -16,6 +16,7 @@ from vfxswap.geometry import Box
 from vfxswap.media import PlateInfo, Reader
 from vfxswap_plugins.media.picture_file import SUFFIXES, describe, info_of, read
 from vfxswap_plugins.media.pools import threads_for
+from vfxswap_plugins.media.sequence_clock import sequence_timecode
 from vfxswap_plugins.media.stored import Stored, window_within
 
 _HEADER_THREADS = 8
@@ -61,7 +62,10 @@ class SequenceReader(Reader):
         self._window = _common_window([h for n, h in headers.items() if n not in unfit and isinstance(h, Stored)])
         whole = range(min(files), max(files) + 1)
         info = _windowed(info_of(path, self._stored, first=whole[0], count=len(whole)), self._stored, self._window)
-        self._info = replace(info, holes=tuple(sorted(set(whole) - set(files))), unfit=unfit)
+        words = {n: h.code_word for n, h in headers.items() if isinstance(h, Stored) and h.code_word is not None}
+        timecode, runs = sequence_timecode(words, first=whole[0], rate=self._stored.rate)
+        holes = tuple(sorted(set(whole) - set(files)))
+        self._info = replace(info, holes=holes, unfit=unfit, timecode=timecode, timecode_runs=runs)
 
     @property
     def info(self) -> PlateInfo:

@@ -45,6 +45,8 @@ class Stored:
     """Frames a second, if it says so."""
     timecode: str | None = None
     """SMPTE timecode, if it says so."""
+    code_word: int | None = None
+    """The 32 bits that say it."""
     reel: str | None = None
     """Reel or tape name, if it says so."""
     metadata: dict[str, str] = field(default_factory=dict)

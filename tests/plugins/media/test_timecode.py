@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 import vfxswap
 from vfxswap.clock import Timecode
-from vfxswap.errors import UsageError
+from vfxswap.errors import PipelineError, UsageError
 from vfxswap.files import FramePattern
 from vfxswap.host import Host
 from vfxswap.media import PlateInfo
+from vfxswap_plugins.media.sequence_clock import sequence_timecode
 from vfxswap_plugins.media.smpte import packed, unpacked
 
 NTSC, NTSC60 = Fraction(30000, 1001), Fraction(60000, 1001)
@@ -209,3 +210,46 @@ def test_the_rate_of_a_plate_in_parts_is_said_in_each(tmp_path: Path, passed: Ca
     file = OpenEXR.File(str(out.with_name("o.0002.exr")), separate_channels=True)
     assert [file.header(part)["framesPerSecond"] for part in (0, 1)] == [Fraction(25)] * 2
     assert np.array_equal(file.channels(1)["R"].pixels, np.full((8, 8), 0.25, np.float16))
+
+
+def words(*texts: str, first: int = 1001) -> dict[int, int]:
+    """Digits as they stand."""
+    return {first + place: int(text.replace(":", ""), 16) for place, text in enumerate(texts)}
+
+
+@pytest.mark.parametrize(
+    ("texts", "rate", "found"),
+    [
+        (("01:00:00:22", "01:00:00:23", "01:00:01:00"), Fraction(24), ("01:00:00:22", True)),
+        (("01:00:00:22", "01:00:00:23", "01:00:01:00"), None, ("01:00:00:22", True)),
+        (("01:00:00:28", "01:00:00:29", "01:00:01:00"), None, ("01:00:00:28", True)),
+        # Frames, and not pairs of them, though 50 a second would be counted by pairs.
+        (("01:00:00:07", "01:00:00:08", "01:00:00:09"), Fraction(50), ("01:00:00:07", True)),
+        (("01:00:00:07", "01:00:00:07", "01:00:00:07"), Fraction(24), ("01:00:00:07", False)),
+        (("01:00:00:07", "01:00:00:09"), Fraction(24), ("01:00:00:07", False)),
+        (("39:79:79:39", "39:79:79:39"), Fraction(24), ("39:79:79:39", False)),
+        ((), Fraction(24), (None, True)),
+    ],
+)
+def test_a_sequence_counts_on_or_does_not(
+    texts: tuple[str, ...], rate: Fraction | None, found: tuple[str | None, bool]
+) -> None:
+    assert sequence_timecode(words(*texts), first=1001, rate=rate) == found
+
+
+def test_pairs_are_known_by_how_they_count_on() -> None:
+    pairs = {n: packed(Timecode.parse("01:00:00:07", Fraction(50)) + n) for n in range(1, 5)}
+    assert sequence_timecode(pairs, first=1, rate=Fraction(50)) == ("01:00:00:08", True)
+
+
+def test_a_first_file_without_a_timecode_is_counted_back_to() -> None:
+    assert sequence_timecode(words("01:00:00:02", first=1003), first=1001, rate=Fraction(24)) == ("01:00:00:00", True)
+
+
+def test_a_timecode_that_stands_still_names_no_frames(
+    tmp_path: Path, passed: Callable[..., Path], info: Callable[[Path], PlateInfo]
+) -> None:
+    plate = dpx(tmp_path / "p.####.dpx", range(1, 4), word=0x01000000, rate=Fraction(24))
+    assert (info(plate).timecode, info(plate).timecode_runs) == ("01:00:00:00", False)
+    with pytest.raises(PipelineError, match="does not count on from frame to frame; write frame numbers"):
+        passed(plate, "o.####.dpx", COLOR + 'frames = "01:00:00:01"')
