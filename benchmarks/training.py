@@ -10,7 +10,8 @@ from torch import Tensor
 
 from benchmarks.material import Material
 from benchmarks.measure import Cost, Table, in_turn, ratio, wall
-from vfxswap.nets.comb import Comb, CombSpec
+from vfxswap.nets.comb import Comb
+from vfxswap.nets.spec import CombSpec
 from vfxswap.training.settings import default_widths
 
 SIZES = (128, 256, 512)

@@ -205,7 +205,8 @@ def load_trained(path: Path, device: str = "cpu") -> Trained:
     Raises:
         UsageError: It is no trained file, of another architecture, or its weights are not those that its card says.
     """
-    from vfxswap.nets.comb import ARCHITECTURE, Comb, CombSpec  # noqa: PLC0415
+    from vfxswap.nets.comb import ARCHITECTURE, Comb  # noqa: PLC0415
+    from vfxswap.nets.spec import CombSpec  # noqa: PLC0415
 
     card = read_card(path)
     demand_architecture(path, card, ARCHITECTURE)

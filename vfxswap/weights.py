@@ -76,7 +76,8 @@ def readable(path: Path) -> TrainedCard:
     Raises:
         UsageError: It is no trained file, is damaged, or of another architecture.
     """
-    from vfxswap.nets.comb import ARCHITECTURE, CombSpec  # noqa: PLC0415 - names and messages need no torch
+    from vfxswap.nets.comb import ARCHITECTURE  # noqa: PLC0415 - names and messages need no torch
+    from vfxswap.nets.spec import CombSpec  # noqa: PLC0415 - names and messages need no torch
 
     card = read_card(path)
     demand_architecture(path, card, ARCHITECTURE)

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from vfxswap.errors import MediaError, UsageError
 from vfxswap.identity import Consent
-from vfxswap.nets.comb import ARCHITECTURE, Comb, CombSpec
+from vfxswap.nets.comb import ARCHITECTURE, Comb
+from vfxswap.nets.spec import CombSpec
 from vfxswap.trained import METADATA, TrainedCard, TrainedIdentity, load_trained, read_card, save_trained
 
 SPEC = CombSpec(32, ("ada", "ben"), widths=(8, 4), code=8, style=4)
@@ -107,7 +108,7 @@ def rewritten(path: Path, **changes: Any) -> None:
         ({"format": "other"}, "format"),
         ({"mood": "good"}, "mood"),
         ({"iterations": -1}, "iterations"),
-        ({"architecture": "comb-9"}, "architecture 'comb-9' .*; this reads 'comb-1'"),
+        ({"architecture": "comb-9"}, "architecture 'comb-9' .*; this reads 'comb-2'"),
         ({"spec": {**SPEC.to_dict(), "code": 9}}, "not those of its card"),
         ({"spec": {**SPEC.to_dict(), "identities": ["ada"]}}, "not those of its card"),
         ({"spec": {}}, "wrong or missing"),

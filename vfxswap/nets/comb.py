@@ -5,7 +5,12 @@ is must come from the decoder, so a code of one person's performance decodes as 
 and Weber: High-Resolution Neural Face Swapping for Visual Effects, EGSR 2020. The levels that are added as it grows,
 and how they are faded in: Karras, Aila, Laine and Lehtinen: Progressive Growing of GANs, ICLR 2018.)
 
-A decoder is a trunk and a style: a vector that says who. People may share one trunk, which a base does that has seen
+A decoder is a trunk and a guise: a style, which is a vector that says who, and stills, some pictures of the person with
+landmarks. The trunk says where the landmarks are in the new picture; that moves the stills; and it says how much of
+each still is seen, relights what that gives, and adds what no still shows. So skin, lashes and brows are sharp from the
+first step on, and what is left to be learnt is smooth. (Form and texture apart: Shu et al., Deforming Autoencoders,
+ECCV 2018; moved by points: Siarohin et al., First Order Motion Model, NeurIPS 2019.) Stills are learnt on like weights.
+People may share one trunk, which a base does that has seen
 hundreds; for a production each gets a trunk of its own, all of them copies of the base's at first. As they have that
 ancestor in common, what lies between two of them is a decoder too, and so one face can become another by degrees.
 """
@@ -13,10 +18,10 @@ ancestor in common, what lies between two of them is a decoder too, and so one f
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +29,10 @@ from torch.nn import functional
 
 from vfxswap.errors import ShapeError, UsageError
 from vfxswap.nets.blocks import Down, FilmResidual, Residual, Up, conv3, normed, rectified
+from vfxswap.nets.heads import Collage, Moved, Mover, Painter
+from vfxswap.nets.spec import CombSpec, ways
 
-ARCHITECTURE = "comb-1"
+ARCHITECTURE = "comb-2"
 """Changes when weights of old no longer fit."""
 _SHARED = "everybody"
 """The trunk of those who share one."""
@@ -40,83 +47,8 @@ class Decoded(NamedTuple):
     """`(N, 3, S, S)` R'G'B', about 0..1 (nothing is clipped)."""
     matte: Tensor
     """`(N, 1, S, S)` 0..1, the face as this person would show it."""
-
-
-@dataclass(frozen=True)
-class CombSpec:
-    """Everything that a comb is built from."""
-
-    size_px: int
-    """Side of the pictures."""
-    identities: tuple[str, ...]
-    """Who has a decoder."""
-    widths: tuple[int, ...] = (160, 160, 128, 64, 32)
-    """Channels of the levels, the coarsest first; each has twice the side of the one before, the last half the
-    picture's."""
-    code: int = 256
-    """Numbers in a code."""
-    style: int = 64
-    """Numbers in a style."""
-    shared: bool = False
-    """Whether all share one trunk."""
-    fade: float = 1.0
-    """How far the finest level is faded in, 0..1; below 1 the one before it still has its own way in and out."""
-
-    def __post_init__(self) -> None:
-        if problem := self._problem():
-            raise UsageError(problem)
-
-    def _problem(self) -> str:
-        parts, side = 2 ** len(self.widths), self.size_px / 2 ** len(self.widths)
-        if not self.widths or min(*self.widths, self.code, self.style) < 1:
-            return f"a comb needs levels, and widths, code and style of 1 or more; got {self}"
-        if side != int(side) or not 1 <= side <= 16:
-            return (
-                f"{len(self.widths)} levels halve {self.size_px} pixels to {side:g}; the coarsest level must be 1 to 16"
-                f" whole pixels wide: choose a size that {parts} divides, or other widths"
-            )
-        if len(set(self.identities)) != len(self.identities) or not all(self.identities):
-            return f"identities must have names, each its own; got {', '.join(self.identities)}"
-        if not 0 <= self.fade <= 1 or (self.fade < 1 and len(self.widths) < 2):
-            return f"fade must be 0..1, and 1 for a single level; got {self.fade:g}"
-        return ""
-
-    @property
-    def side_px(self) -> int:
-        """Side of the coarsest level."""
-        return int(self.size_px >> len(self.widths))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> CombSpec:
-        """Reads what `to_dict` gave.
-
-        Raises:
-            UsageError: A key is unknown, missing, or holds something else than it must.
-        """
-        known = {field.name for field in fields(cls)}
-        if set(data) != known:
-            odd = ", ".join(sorted(set(data) ^ known))
-            raise UsageError(f"a comb's description has the keys {', '.join(sorted(known))}; wrong or missing: {odd}")
-        integers = [data["size_px"], data["code"], data["style"], *_items(data["widths"])]
-        if (
-            any(type(value) is not int for value in integers)
-            or not all(isinstance(name, str) for name in _items(data["identities"]))
-            or type(data["shared"]) is not bool
-            or type(data["fade"]) not in {int, float}
-        ):
-            raise UsageError(f"a comb's description holds values of the wrong kind: {dict(data)!r}")
-        lists = {name: tuple(_items(data[name])) for name in ("widths", "identities")}
-        return cls(**{**data, **lists, "fade": float(data["fade"])})
-
-
-def _items(value: object) -> Sequence[Any]:
-    if not isinstance(value, list | tuple):
-        raise UsageError(f"a comb's description has a list there, not {value!r}")
-    return value
+    points: Tensor
+    """`(N, J, 2)` the face's landmarks, x and y, the side being -1..1; J is 0 without stills."""
 
 
 class Encoder(nn.Module):
@@ -125,7 +57,7 @@ class Encoder(nn.Module):
     def __init__(self, spec: CombSpec) -> None:
         super().__init__()
         widths = spec.widths
-        self.stems = nn.ModuleDict({str(k): conv3(12, widths[k]) for k in _ways(spec)})
+        self.stems = nn.ModuleDict({str(k): conv3(12, widths[k]) for k in ways(spec)})
         self.blocks = nn.ModuleList(Residual(width) for width in widths)
         self.downs = nn.ModuleList(Down(fine, coarse) for coarse, fine in pairwise(widths))
         self.line = nn.Linear(widths[0] * spec.side_px**2, spec.code)
@@ -147,8 +79,27 @@ class Encoder(nn.Module):
         return rectified(stem(_for(stem, functional.pixel_unshuffle(2 * images - 1, 2))))
 
 
+class Guise(NamedTuple):
+    """What tells a trunk whom to show."""
+
+    style: Tensor
+    """`(N, style)`, or one for all."""
+    stills: Tensor
+    """`(N, 3 K, T, T)` R'G'B', still by still, or one set for all."""
+    points: Tensor
+    """`(N, K, J, 2)` the stills' landmarks, x and y, the side being -1..1, or one set for all."""
+
+    def of(self, count: int) -> Guise:
+        """The same, for so many codes."""
+        return Guise(*(part.expand(count, *part.shape[1:]) for part in self))
+
+    def towards(self, other: Guise, amount: Tensor) -> Guise:
+        """Somebody between two."""
+        return Guise(*(torch.lerp(one, two, amount) for one, two in zip(self, other, strict=True)))
+
+
 class Trunk(nn.Module):
-    """Codes and styles to pictures."""
+    """Codes and guises to pictures."""
 
     def __init__(self, spec: CombSpec) -> None:
         super().__init__()
@@ -158,27 +109,35 @@ class Trunk(nn.Module):
         self.line = nn.Linear(spec.code, widths[0] * self.side**2)
         self.blocks = nn.ModuleList(FilmResidual(width, told) for width in widths)
         self.ups = nn.ModuleList(Up(coarse, fine) for coarse, fine in pairwise(widths))
-        self.heads = nn.ModuleDict({str(k): Up(widths[k], 4, gain=0.3) for k in _ways(spec)})
+        self.heads = nn.ModuleDict(
+            {str(k): Collage(widths[k], spec.stills) if spec.stills else Painter(widths[k]) for k in ways(spec)}
+        )
+        self.mover = Mover(spec.code + spec.style, spec.points) if spec.stills else None
 
-    def forward(self, code: Tensor, style: Tensor, fade: float) -> Decoded:
-        """`(N, code)` and `(N, style)` to pictures."""
-        told = rectified(self.told(torch.cat([code, style], 1)))
+    def forward(self, code: Tensor, guise: Guise, fade: float) -> Decoded:
+        """`(N, code)` and guises to pictures."""
+        given = torch.cat([code, guise.style], 1)
+        told = rectified(self.told(given))
+        moved = None if self.mover is None else self.mover(given, guise.points)
         features = self.line(code).unflatten(1, (-1, self.side, self.side))
         coarse, top = None, len(self.blocks) - 1
         for level, block in enumerate(self.blocks):
             features = block(features, told)
             if level == top - 1 and fade < 1:
-                coarse = functional.interpolate(self._shown(features, level), scale_factor=2.0, mode="nearest")
+                shown = self._shown(features, level, guise.stills, moved)
+                coarse = functional.interpolate(shown, scale_factor=2.0, mode="nearest")
             if level < top:
                 features = self.ups[level](features)
-        shown = self._shown(features, top)
+        shown = self._shown(features, top, guise.stills, moved)
         if coarse is not None:
             shown = torch.lerp(coarse, shown, fade)
-        return Decoded(shown[:, :3] + 0.5, torch.sigmoid(shown[:, 3:]))
+        points = code.new_zeros(len(code), 0, 2) if moved is None else moved.points
+        return Decoded(shown[:, :3], torch.sigmoid(shown[:, 3:]), points)
 
-    def _shown(self, features: Tensor, level: int) -> Tensor:
+    def _shown(self, features: Tensor, level: int, stills: Tensor, moved: Moved | None) -> Tensor:
         head = self.heads[str(level)]
-        shown: Tensor = head(_for(head, rectified(normed(features))))
+        features = _for(head, rectified(normed(features)))
+        shown: Tensor = head(features) if moved is None else head(features, stills, moved)
         return shown
 
 
@@ -189,30 +148,31 @@ def _for(module: nn.Module, values: Tensor) -> Tensor:
 
 def lower(net: nn.Module, kind: torch.dtype) -> None:
     """Makes a comb or a decoder compute in fewer bits, but for the last step, whose rounding would be seen as bands."""
+    exact = {name: value for name, value in net.state_dict(keep_vars=True).items() if name in {"stills", "points"}}
+    exact = {name: value.data for name, value in exact.items()}
     net.to(kind)
     for module in net.modules():
         if isinstance(module, Trunk):
-            module.heads.float()
+            for part in (module.heads, module.mover):
+                if part is not None:
+                    part.float()
+    for name, value in exact.items():
+        getattr(net, name).data = value
 
 
 class Decoder(nn.Module):
-    """A trunk and a style: one person, or somebody between two."""
+    """A trunk and a guise: one person, or somebody between two."""
 
-    def __init__(self, trunk: nn.Module, style: Tensor, fade: float) -> None:
+    def __init__(self, trunk: nn.Module, guise: Guise, fade: float) -> None:
         super().__init__()
         self.trunk, self.fade = trunk, fade
-        self.register_buffer("style", style)
+        for name, part in guise._asdict().items():
+            self.register_buffer(name, part)
 
     def forward(self, code: Tensor) -> Decoded:
         """Codes `(N, code)` as this one's face."""
-        style: Tensor = self.get_buffer("style")
-        return self.trunk(code, style.expand(code.shape[0], -1), self.fade)  # type: ignore[no-any-return]
-
-
-def _ways(spec: CombSpec) -> range:
-    """The levels that have a way in and out: the finest, and while it is faded in the one before."""
-    top = len(spec.widths) - 1
-    return range(top - (spec.fade < 1), top + 1)
+        guise = Guise(*(self.get_buffer(name) for name in Guise._fields)).of(code.shape[0])
+        return self.trunk(code, guise, self.fade)  # type: ignore[no-any-return]
 
 
 class Comb(nn.Module):
@@ -230,6 +190,22 @@ class Comb(nn.Module):
         # Names of people may hold dots, which names of modules may not; so trunks have numbers.
         self.trunks = nn.ModuleList(Trunk(spec) for _ in names)
         self.styles = nn.Parameter(torch.randn(len(spec.identities), spec.style))
+        people = 0 if spec.shared and spec.stills else len(spec.identities)
+        stills = torch.zeros(people, 3 * spec.stills, spec.still_px, spec.still_px)
+        self.register_buffer("points", torch.zeros(people, spec.stills, spec.points, 2), persistent=not spec.shared)
+        if spec.shared:
+            self.register_buffer("stills", stills, persistent=False)
+        else:
+            self.stills = nn.Parameter(stills)
+
+    def dress(self, stills: Tensor, points: Tensor) -> None:
+        """Takes the stills of all people: `(P, 3 K, T, T)` R'G'B' 0..1, still by still, and `(P, K, J, 2)` landmarks.
+
+        People with trunks of their own learn on from there. Of those who share a trunk stills are given and not learnt,
+        and none is kept in a file: a base shows nobody.
+        """
+        self.stills.data = stills.to(self.styles.device)
+        self.points = points.to(self.styles.device)
 
     @property
     def spec(self) -> CombSpec:
@@ -255,13 +231,15 @@ class Comb(nn.Module):
             UsageError: There is no decoder of that name.
         """
         index = self.number(identity)
-        return self._trunk(index)(code, self.styles[index].expand(code.shape[0], -1), self._fade)  # type: ignore[no-any-return]
+        return self._trunk(index)(code, self.guise(index).of(code.shape[0]), self._fade)  # type: ignore[no-any-return]
 
     def decode_each(self, code: Tensor, who: Sequence[int]) -> Decoded:
         """Codes `(N, code)`, each as the face of the person of that number (in `spec.identities`)."""
         if self._spec.shared:
+            self._demand_stills()
             index = torch.tensor(who, device=code.device)
-            return self.trunks[0](code, self.styles[index], self._fade)  # type: ignore[no-any-return]
+            guise = Guise(self.styles[index], self.stills[index], self.points[index])
+            return self.trunks[0](code, guise, self._fade)  # type: ignore[no-any-return]
         order = sorted(range(len(who)), key=lambda place: who[place])
         back = sorted(range(len(who)), key=lambda place: order[place])
         groups = {index: [place for place in order if who[place] == index] for index in sorted(set(who))}
@@ -289,10 +267,10 @@ class Comb(nn.Module):
         """
         first, second = self.number(identity_a), self.number(identity_b)
         amount = torch.as_tensor(amount, dtype=code.dtype, device=code.device)
-        style = torch.lerp(self.styles[first], self.styles[second], amount).expand(code.shape[0], -1)
+        guise = self.guise(first).towards(self.guise(second), amount).of(code.shape[0])
         trunk, other = self._trunk(first), dict(self._trunk(second).named_parameters())
         mixed = {name: torch.lerp(value, other[name], amount) for name, value in trunk.named_parameters()}
-        return torch.func.functional_call(trunk, mixed, (code, style, self._fade))  # type: ignore[no-any-return]
+        return torch.func.functional_call(trunk, mixed, (code, guise, self._fade))  # type: ignore[no-any-return]
 
     def between(self, identity_a: str, identity_b: str, amount: float) -> Decoder:
         """A decoder of its own for a face between two people's, as `morphed` gives it.
@@ -305,8 +283,18 @@ class Comb(nn.Module):
         with torch.no_grad():
             for name, value in trunk.named_parameters():
                 value.lerp_(other[name], amount)
-        style = torch.lerp(self.styles[first], self.styles[second], amount).detach()
-        return Decoder(trunk, style, self._fade)
+        guise = self.guise(first).towards(self.guise(second), torch.as_tensor(amount, device=self.styles.device))
+        return Decoder(trunk, Guise(*(part.detach() for part in guise)), self._fade)
+
+    def guise(self, index: int) -> Guise:
+        """What tells the trunk to show the person of a number, one row each.
+
+        Raises:
+            UsageError: It is a base that was given no stills.
+        """
+        self._demand_stills()
+        own = slice(index, index + 1)
+        return Guise(self.styles[own], self.stills[own], self.points[own])
 
     def number(self, identity: str) -> int:
         """Number of a person among `spec.identities`.
@@ -320,6 +308,10 @@ class Comb(nn.Module):
             also = f" and {more} more" if more > 0 else ""
             raise UsageError(f"the model has no identity {identity!r}; it has {names}{also}")
         return self._spec.identities.index(identity)
+
+    def _demand_stills(self) -> None:
+        if len(self.stills) < len(self._spec.identities):
+            raise UsageError("a base shows nobody before it is given stills; train on it, with vfxswap train")
 
     def _trunk(self, index: int) -> nn.Module:
         return self.trunks[0 if self._spec.shared else index]
@@ -344,24 +336,28 @@ class Comb(nn.Module):
             return self
         return _carried(self, Comb(self.spec))
 
-    def recast(self, identities: Sequence[str], styles: Tensor) -> Comb:
+    def recast(self, identities: Sequence[str], styles: Tensor, stills: Tensor, points: Tensor) -> Comb:
         """The same encoder for other people, each with a trunk of their own, which is a copy of this one's.
 
         Args:
             identities: Their names.
             styles: `(len(identities), style)` to start from.
+            stills: To start from, as `dress` takes them, of any side.
+            points: Theirs.
 
         Raises:
             UsageError: The people here have trunks of their own; there is none to copy.
         """
         if not self._spec.shared:
             raise UsageError("only a base, whose people share one trunk, can be given other people")
-        comb = Comb(replace(self._spec, identities=tuple(identities), shared=False, fade=self._fade))
+        who, side = tuple(identities), stills.shape[-1]
+        comb = Comb(replace(self._spec, identities=who, shared=False, still_px=side, fade=self._fade))
         comb.encoder.load_state_dict(self.encoder.state_dict())
         for trunk in comb.trunks:
             trunk.load_state_dict(copy.deepcopy(self.trunks[0].state_dict()))
         with torch.no_grad():
             comb.styles.copy_(styles)
+        comb.dress(stills, points)
         return comb.to(self.styles.device)
 
 
@@ -369,4 +365,5 @@ def _carried(old: Comb, new: Comb) -> Comb:
     """The new one with all weights of the old that have a place in it."""
     state, mine = new.state_dict(), old.state_dict()
     new.load_state_dict({name: mine.get(name, value) for name, value in state.items()})
+    new.dress(old.stills.detach().clone(), old.points)
     return new.to(old.styles.device)

@@ -10,26 +10,33 @@ import torch
 
 from vfxswap.alignment import TemplateName
 from vfxswap.identity import Consent
-from vfxswap.nets.comb import ARCHITECTURE, Comb, CombSpec
+from vfxswap.nets.comb import ARCHITECTURE, Comb
+from vfxswap.nets.spec import CombSpec
 from vfxswap.testing.material import synthetic_identity
 from vfxswap.trained import TrainedCard, TrainedIdentity, save_trained
 
 
-def synthetic_comb(size_px: int = 32, *, identities: tuple[str, ...] = ("hero", "double"), seed: int = 1) -> Comb:
+def synthetic_comb(
+    size_px: int = 32, *, identities: tuple[str, ...] = ("hero", "double"), stills: int = 2, seed: int = 1
+) -> Comb:
     """A small comb with drawn weights, in evaluation mode and without gradients.
 
     Args:
         size_px: Side of its crops, a multiple of 8.
         identities: Who has a decoder.
+        stills: Of each of them.
         seed: Of the weights.
     """
-    spec = CombSpec(size_px, identities, widths=(12, 8, 8), code=16, style=8)
+    spec = CombSpec(size_px, identities, widths=(12, 8, 8), code=16, style=8, stills=stills, still_px=size_px)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         comb = Comb(spec)
         for name, weight in comb.named_parameters():
             if ".heads." in name:  # what is fresh shows a nearly flat grey; these show something
                 torch.nn.init.normal_(weight, std=0.1)
+        coarse = torch.rand(len(identities), 3 * spec.stills, 4, 4)
+        pictures = coarse.repeat_interleave(size_px // 4, 2).repeat_interleave(size_px // 4, 3)
+        comb.dress(pictures, torch.rand(len(identities), spec.stills, spec.points, 2) - 0.5)
     return comb.eval().requires_grad_(requires_grad=False)
 
 

@@ -39,6 +39,8 @@ class Batch(NamedTuple):
     """Number of the decoder for each."""
     paired: int
     """How many at the end are of pairs."""
+    points: Tensor
+    """`(N, 68, 2)` of the targets, as `vfxswap.training.faces.Shelf.points`; no number where a face is mirrored."""
 
 
 def dice_for(seed: int, step: int, lane: int) -> torch.Generator:
@@ -66,7 +68,15 @@ def varied(draw: Draw, options: Augment, dice: torch.Generator, *, bend: bool, d
     seen = functional.grid_sample(inputs[:, :3], bent, padding_mode="border", align_corners=False)
     tone = _tones(targets, len(inputs) - draw.paired, options, dice)
     seen = _degraded(tone(seen), options, dice)
-    return Batch(seen, tone(targets[:, :3]), targets[:, 3:4], targets[:, 4:5], draw.who, draw.paired)
+    return Batch(
+        seen,
+        tone(targets[:, :3]),
+        targets[:, 3:4],
+        targets[:, 4:5],
+        draw.who,
+        draw.paired,
+        _moved(draw.points.to(device), place),
+    )
 
 
 def _even(dice: torch.Generator, *shape: int) -> Tensor:
@@ -83,6 +93,13 @@ def _placed(count: int, options: Augment, dice: torch.Generator) -> Tensor:
     cos, sin = angle.cos() * scale, angle.sin() * scale
     rows = torch.stack([torch.stack([cos * mirrored, -sin], -1), torch.stack([sin * mirrored, cos], -1)], 1)
     return torch.cat([rows, shift[:, :, None]], 2)
+
+
+def _moved(points: Tensor, place: Tensor) -> Tensor:
+    """Points of the pictures, where they are in the result."""
+    moved = torch.linalg.solve(place[:, :, :2], (points - place[:, None, :, 2]).mT).mT
+    mirrored = torch.linalg.det(place[:, :, :2]) < 0
+    return torch.where(mirrored[:, None, None], torch.nan, moved)
 
 
 def _bends(count: int, size: int, warp: float, dice: torch.Generator) -> Tensor:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from vfxswap.errors import UsageError
 from vfxswap.files import whole
-from vfxswap.nets.comb import ARCHITECTURE, CombSpec
+from vfxswap.nets.comb import ARCHITECTURE
+from vfxswap.nets.spec import CombSpec
 
 NAME, BEFORE = "checkpoint.safetensors", "checkpoint-before.safetensors"
 _METADATA = "vfxswap-checkpoint"

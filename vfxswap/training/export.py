@@ -28,6 +28,8 @@ from vfxswap.weights import NO_MORPH, morphs
 
 OPSETS = (13, 20)
 """First and last version of ONNX's operators that can be written; older programs want a low one."""
+_SAMPLING_OPSET = 16
+"""The first whose operators bend pictures."""
 _TOLERANCES = {False: 1e-4, True: 2e-2}
 """Largest difference from the model, of values 0..1: with weights of 32 bits, and of 16."""
 
@@ -79,6 +81,11 @@ def export(asked: Asked, *, tell: Callable[[str], None] = lambda _: None) -> Exp
     _check(asked)
     onnx = _onnx()
     trained = load_trained(asked.trained)
+    if trained.model.spec.stills and asked.opset < _SAMPLING_OPSET:
+        raise UsageError(
+            f"{asked.trained} bends stills, which needs operators of opset {_SAMPLING_OPSET} or later, not"
+            f" {asked.opset}; a face that is trained with [train] stills = 0 does without"
+        )
     people = _people(asked, trained.card)
     facts = _facts(asked, trained.card, people)
     truth = _graph(trained.model, asked)

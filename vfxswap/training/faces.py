@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +66,21 @@ class Shelf:
             MediaError: A picture cannot be read any more.
         """
         return torch.stack(list(pool.map(self.face, places)))
+
+    def points(self, places: Sequence[int]) -> Tensor:
+        """Landmarks of faces by their place on the shelf, `(N, 68, 2)`: x and y, the crop's side being -1..1.
+
+        No number where a face has five points alone.
+        """
+        return torch.stack([self._points(self.spots[place]) for place in places])
+
+    def _points(self, spot: Spot) -> Tensor:
+        faceset = self.facesets[spot.faceset]
+        landmarks = faceset.records[spot.place].landmarks
+        if landmarks.scheme == "five":
+            return torch.full((68, 2), torch.nan)
+        points = as_ibug68(landmarks).points[:, :2]
+        return torch.as_tensor(points * (2 / faceset.crop.size_px) - 1, dtype=torch.float32)
 
     def yaws(self) -> list[float]:
         """Degrees, by place."""
@@ -136,12 +151,14 @@ class Draw:
     """Number of the decoder for each."""
     paired: int
     """How many at the end are of pairs."""
+    points: Tensor
+    """`(N, 68, 2)` of the targets, as `Shelf.points`."""
 
     def sized(self, size_px: int) -> Draw:
         """The same, averaged down."""
         if self.inputs.shape[-1] == size_px:
             return self
-        return Draw(sized(self.inputs, size_px), sized(self.targets, size_px), self.who, self.paired)
+        return replace(self, inputs=sized(self.inputs, size_px), targets=sized(self.targets, size_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,17 +260,19 @@ class Roll:
             MediaError: A picture cannot be read any more.
         """
         pairs = batch // 2 if self._with_pairs and self._settings.loss.pairs else 0
-        inputs, targets, who = [], [], []
+        inputs, targets, who, points = [], [], [], []
         for number, places in self._places(step * lanes + lane, batch - pairs):
             planes = self.people[number].faces.planes(places, self._pool)
             inputs.append(planes)
             targets.append(planes)
+            points.append(self.people[number].faces.points(places))
             who += [number] * len(places)
         for number, places in self._pair_places(step * lanes + lane, pairs):
             inputs.append(self.people[number].plates.planes(places, self._pool))
             targets.append(self.people[number].truths.planes(places, self._pool))
+            points.append(self.people[number].truths.points(places))
             who += [number] * len(places)
-        return Draw(torch.cat(inputs), torch.cat(targets), tuple(who), pairs)
+        return Draw(torch.cat(inputs), torch.cat(targets), tuple(who), pairs, torch.cat(points))
 
     def _places(self, turn: int, count: int) -> Iterator[tuple[int, list[int]]]:
         """Who and which, for so many faces: people take turns evenly."""

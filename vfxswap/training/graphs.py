@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vfxswap.nets.comb import Comb, Decoded
+from vfxswap.nets.comb import Comb, Decoded, Guise
 
 Form = Literal["onnx", "dfm"]
 
@@ -67,9 +67,9 @@ class Graph(nn.Module):
         pictures = faces.permute(0, 3, 1, 2)[:, [2, 1, 0]] if self.form == "dfm" else faces
         code = self.comb.encode(pictures.clamp(0, 1))
         if self.between is None or morph is None:
-            image, matte = self.comb.decode(code, self._identity)
+            image, matte, _ = self.comb.decode(code, self._identity)
         else:
-            image, matte = self.between(code, morph)
+            image, matte, _ = self.between(code, morph)
         there, image = self.comb.decode(code, self._plate).matte, image.clamp(0, 1)
         if self.form == "dfm":
             return there.permute(0, 2, 3, 1), image[:, [2, 1, 0]].permute(0, 2, 3, 1), matte.permute(0, 2, 3, 1)
@@ -84,7 +84,7 @@ class _Between(nn.Module):
         first, second = comb.number(identity_a), comb.number(identity_b)
         places = (0, 0) if comb.spec.shared else (first, second)
         self._ends = [dict(comb.trunks[place].named_parameters()) for place in places]
-        self._styles, self._fade = (comb.styles[first], comb.styles[second]), comb.spec.fade
+        self._guises, self._fade = (comb.guise(first), comb.guise(second)), comb.spec.fade
         self.shell = copy.deepcopy(comb.trunks[places[0]])
         self._slots = [(self.shell.get_submodule(name.rpartition(".")[0]), name) for name in self._ends[0]]
         for module, name in self._slots:
@@ -95,8 +95,8 @@ class _Between(nn.Module):
         for module, name in self._slots:
             mixed = _lerp(self._ends[0][name], self._ends[1][name], amount)
             setattr(module, name.rpartition(".")[2], mixed)
-        style = _lerp(*self._styles, amount).expand(code.shape[0], -1)
-        return cast("Decoded", self.shell(code, style, self._fade))
+        guise = Guise(*(_lerp(one, other, amount) for one, other in zip(*self._guises, strict=True)))
+        return cast("Decoded", self.shell(code, guise.of(code.shape[0]), self._fade))
 
 
 def _lerp(one: Tensor, other: Tensor, amount: Tensor) -> Tensor:

@@ -15,12 +15,14 @@ from vfxswap.training.adversary import Adversary
 from vfxswap.training.augment import Batch
 from vfxswap.training.chance import drawn_from
 from vfxswap.training.lanes import Lanes
-from vfxswap.training.losses import consistency_loss, picture_losses
+from vfxswap.training.losses import consistency_loss, picture_losses, placing_loss
 from vfxswap.training.memory import recalled, remembered, under
 from vfxswap.training.schedule import Growth
 from vfxswap.training.settings import Settings
 
 _BETAS = (0.9, 0.99)
+_STILL_RATE = 0.5
+"""Part of the rate at which stills are learnt: they are good pictures to begin with."""
 
 
 class Diverged(VfxswapError):
@@ -56,6 +58,9 @@ class Learner:
             {"params": list(self.comb.encoder.parameters()), "lr": encoder_rate, "full": encoder_rate},
             {"params": [*self.comb.trunks.parameters(), self.comb.styles], "lr": rate, "full": rate},
         ]
+        if not self.comb.spec.shared and self.comb.spec.stills:
+            own = rate * _STILL_RATE
+            groups.append({"params": [self.comb.stills], "lr": own, "full": own})
         self.optimizer = torch.optim.Adam(groups, betas=_BETAS, fused=place.type != "mps")
         if self.settings.train.compile and self.comb.spec.fade == 1:
             self.comb.encoder.compile()
@@ -135,6 +140,8 @@ class Learner:
     def _slopes(self, batch: Batch, share: int, step: int, progress: float) -> dict[str, float]:
         made, code = self._made(batch)
         parts = picture_losses(made, batch, self.settings.loss)
+        if made.points.shape[1] and self.settings.loss.placing:
+            parts["placing"] = self.settings.loss.placing * placing_loss(made.points.float(), batch.points)
         if self.settings.loss.consistency:
             parts["consistency"] = self.settings.loss.consistency * self._cycle(code, batch)
         if self.adversary is not None and self.adversary.begun(progress):
@@ -173,7 +180,7 @@ class Learner:
             if self.lanes.device.type == "cuda":
                 torch.cuda.empty_cache()
             inputs, targets, mattes, features = (plane[:fitting] for plane in batch[:4])
-            part = Batch(inputs, targets, mattes, features, batch.who[:fitting], 0)
+            part = Batch(inputs, targets, mattes, features, batch.who[:fitting], 0, batch.points[:fitting])
             try:
                 self._slopes(part, 1, 1, 0.0)
             except torch.OutOfMemoryError:

@@ -15,7 +15,8 @@ from torch import Tensor
 from vfxswap.conveyor import ReadAhead
 from vfxswap.errors import Cancelled, MediaError, UsageError
 from vfxswap.files import make_folder
-from vfxswap.nets.comb import Comb, CombSpec
+from vfxswap.nets.comb import Comb
+from vfxswap.nets.spec import CombSpec
 from vfxswap.training.augment import Batch, dice_for, varied
 from vfxswap.training.checkpoint import Memory, differences, read_checkpoint, write_checkpoint
 from vfxswap.training.curve import Curve
@@ -29,6 +30,7 @@ from vfxswap.training.result import Outcome, delivered
 from vfxswap.training.schedule import Schedule
 from vfxswap.training.settings import Settings
 from vfxswap.training.starting import started
+from vfxswap.training.stills import Stills, stills_of
 from vfxswap.training.strangers import strangers
 
 _SPIKE_MEMORY = 100
@@ -137,9 +139,15 @@ class _Run:
     def _start(self) -> None:
         spec = self.settings.start_spec
         faces = [some(self.roll.people[k].faces, spec.size_px, _STYLE_FACES) for k in self._people()]
-        start = started(spec, self.settings.init, faces, seed=self.settings.train.seed)
+        start = started(spec, self.settings.init, faces, self._stills(), seed=self.settings.train.seed)
         self.learner = Learner(start.comb, self.settings, self.lane, primed=start.primed)
         self.count.base = start.base
+
+    def _stills(self) -> Stills:
+        """Everybody's."""
+        given = self.settings.train
+        own = [stills_of(person.faces, given.stills, given.size) for person in self.roll.people]
+        return Stills(*(torch.stack(parts) for parts in zip(*own, strict=True)))
 
     def _go_on(self, memory: Memory, tensors: dict[str, Tensor]) -> None:
         wrong = differences(memory, self.settings.options(), self._hashes)
@@ -148,6 +156,7 @@ class _Run:
                 f"{self.settings.train.out} holds another training, which cannot be gone on with: {'; '.join(wrong)}"
             )
         comb = Comb(CombSpec.from_dict(memory.spec))
+        comb.dress(*self._stills())
         self.learner = Learner(comb, self.settings, self.lane, primed=memory.primed)
         self.learner.restore(comb, tensors)
         self._losses.extend(memory.losses)

@@ -62,6 +62,13 @@ def picture_losses(made: Decoded, batch: Batch, options: Losses) -> dict[str, Te
     return parts
 
 
+def placing_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Mean absolute difference of landmarks `(N, J, 2)`, half a side being 1; those that are no number are left out."""
+    known = wanted.isfinite()
+    error = torch.where(known, (found - torch.where(known, wanted, 0.0)).abs(), 0.0)
+    return error.sum() / known.sum().clamp_min(1)
+
+
 def _by_scale(error: Tensor, weight: Tensor) -> Tensor:
     """A pyramid is linear, so that of the difference is the difference of the two."""
     total, scales = error.new_zeros(()), 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from vfxswap.alignment import CropSpec, crop_of_type
 from vfxswap.errors import ExitCode, PipelineError, Problem, UsageError
 from vfxswap.faceset import Faceset
 from vfxswap.identity import Identity, consent_problems, load_identity
-from vfxswap.nets.comb import CombSpec
+from vfxswap.nets.spec import CombSpec
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.reading import Notes, Origin, nearest
 from vfxswap.pipeline.tables import Table
@@ -66,7 +66,14 @@ class Settings:
         given = self.train
         widths = given.widths or default_widths(given.size)
         return CombSpec(
-            given.size, tuple(self.people), widths=widths, code=given.code, style=given.style, shared=given.shared
+            given.size,
+            tuple(self.people),
+            widths=widths,
+            code=given.code,
+            style=given.style,
+            shared=given.shared,
+            stills=given.stills,
+            still_px=given.size,
         )
 
     @property
@@ -75,9 +82,7 @@ class Settings:
         full = self.spec
         start = self.train.start_size or full.size_px
         levels = len(full.widths) - (full.size_px // start).bit_length() + 1
-        return CombSpec(
-            start, full.identities, widths=full.widths[:levels], code=full.code, style=full.style, shared=full.shared
-        )
+        return replace(full, size_px=start, widths=full.widths[:levels])
 
     def options(self) -> dict[str, Any]:
         """All settings, for the card and for comparing."""
@@ -274,6 +279,12 @@ class _Draft:
                 message = (
                     f"{item.folder} holds crops of template {item.crop.template}, zoom {item.crop.zoom:g}; face_type"
                     f" {self.train.face_type!r} is {wanted.template}, zoom 1: extract them anew, or change face_type"
+                )
+                self.notes.add(Problem(message, stage=where, key="faces"), "identities", name, "faces")
+            elif self.train.stills and any(record.scheme == "five" for record in item.records):
+                message = (
+                    f"{item.folder} has faces with five landmarks alone, by which no still can be bent: extract them"
+                    " with an aligner such as facemesh, or say [train] stills = 0"
                 )
                 self.notes.add(Problem(message, stage=where, key="faces"), "identities", name, "faces")
             elif item.crop.size_px < 0.75 * self.train.size:

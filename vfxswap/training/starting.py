@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from vfxswap.errors import UsageError
-from vfxswap.nets.comb import Comb, CombSpec
+from vfxswap.nets.comb import Comb, Guise
+from vfxswap.nets.spec import CombSpec
 from vfxswap.trained import load_trained
 from vfxswap.training.chance import drawn_from
+from vfxswap.training.stills import Stills
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +29,7 @@ class Start:
     """sha256 of the file that it comes from."""
 
 
-def started(spec: CombSpec, init: Path | None, faces: Sequence[Tensor], *, seed: int) -> Start:
+def started(spec: CombSpec, init: Path | None, faces: Sequence[Tensor], stills: Stills, *, seed: int) -> Start:
     """Makes the network that training begins with.
 
     From a base, each person gets a copy of its trunk, and the style of that performer of the base whose decoder makes
@@ -37,40 +39,50 @@ def started(spec: CombSpec, init: Path | None, faces: Sequence[Tensor], *, seed:
         spec: What is wanted.
         init: A trained file; None is noise.
         faces: Some faces of each person, `(N, 5, S, S)` uint8 of the spec's size.
+        stills: Of all people, as `Comb.dress` takes them.
         seed: Of what is drawn.
 
     Raises:
         UsageError: The file does not fit; says what differs.
     """
     with drawn_from(seed):
-        return Start(Comb(spec), primed=False) if init is None else _from_file(spec, init, faces)
+        if init is not None:
+            return _from_file(spec, init, faces, stills)
+        comb = Comb(spec)
+        comb.dress(*stills)
+        return Start(comb, primed=False)
 
 
-def _from_file(spec: CombSpec, init: Path, faces: Sequence[Tensor]) -> Start:
+def _from_file(spec: CombSpec, init: Path, faces: Sequence[Tensor], stills: Stills) -> Start:
     loaded = load_trained(init).model
     have = loaded.spec
-    for word in ("size_px", "widths", "code", "style"):
+    for word in ("size_px", "widths", "code", "style", "stills"):
         if getattr(have, word) != getattr(spec, word):
             raise UsageError(
                 f"{init.name} has {word} {_said(getattr(have, word))}, and the training begins with"
                 f" {_said(getattr(spec, word))}: change the training file ([train] size, start_size, widths, code,"
-                ' style) or say init = "none"'
+                ' style, stills) or say init = "none"'
             )
     sha256 = hashlib.sha256(init.read_bytes()).hexdigest()
     loaded.requires_grad_(requires_grad=True)
     if have.identities == spec.identities and have.shared == spec.shared:
+        if have.shared:
+            loaded.dress(*stills)
         return Start(loaded, primed=True, base=sha256)
     if not have.shared:
         raise UsageError(
             f"{init.name} was trained for {', '.join(have.identities)}, each with a decoder of their own, and cannot"
             f" become {', '.join(spec.identities)}; start from a base, or from noise"
         )
-    styles = torch.stack([likest_style(loaded, planes) for planes in faces])
+    styles = torch.stack(
+        [likest_style(loaded, planes, Stills(*own)) for planes, *own in zip(faces, *stills, strict=True)]
+    )
     if not spec.shared:
-        return Start(loaded.recast(spec.identities, styles), primed=True, base=sha256)
+        return Start(loaded.recast(spec.identities, styles, *stills), primed=True, base=sha256)
     comb = Comb(replace(spec))
     state = {name: value for name, value in loaded.state_dict().items() if name != "styles"}
     comb.load_state_dict({**state, "styles": styles})
+    comb.dress(*stills)
     return Start(comb, primed=True, base=sha256)
 
 
@@ -79,12 +91,13 @@ def _said(value: object) -> str:
 
 
 @torch.no_grad()
-def likest_style(base: Comb, faces: Tensor) -> Tensor:
+def likest_style(base: Comb, faces: Tensor, stills: Stills) -> Tensor:
     """`(style,)` of a base's performers, or their mean, that makes the likest picture of some faces.
 
     Args:
         base: A comb whose people share one trunk.
         faces: `(N, 5, S, S)` uint8.
+        stills: Of the person whose faces they are.
     """
     planes = faces.float() / 255
     image, matte = planes[:, :3], planes[:, 3:4]
@@ -92,7 +105,8 @@ def likest_style(base: Comb, faces: Tensor) -> Tensor:
     candidates = torch.cat([base.styles.mean(0, keepdim=True), base.styles])
     errors = []
     for style in candidates:
-        made = base.trunks[0](code, style.expand(len(code), -1), base.spec.fade)
+        guise = Guise(style[None], *(part[None] for part in stills)).of(len(code))
+        made = base.trunks[0](code, guise, base.spec.fade)
         # Errors of tone alone are forgiven: they are the light's more than the person's.
         error = (made.image - image) * matte
         tone = error.sum((2, 3), keepdim=True) / matte.sum((2, 3), keepdim=True).clamp_min(1e-3)

@@ -45,6 +45,14 @@ class Train(Table):
     )
     code: int = Field(default=256, ge=4, le=4096, description="Numbers in the code that encoder and decoders share.")
     style: int = Field(default=64, ge=1, le=1024, description="Numbers in a person's style.")
+    stills: int = Field(
+        default=5,
+        ge=0,
+        le=9,
+        description="Pictures of each person that the decoder bends, mixes, relights and paints over: at rest, turned"
+        " to either side, mouth open, eyes shut, looking down, up, turned far with the mouth open; 0 is none: it paints"
+        " all by itself.",
+    )
     shared: bool = Field(
         default=False,
         description="One decoder for all, told whom to show by a style alone: for a base, and for many people.",
@@ -138,6 +146,12 @@ class Losses(Table):
         default=1.0, ge=0, le=100, description="Differences by scale, down to the finest (Laplacian pyramid)."
     )
     matte: float = Field(default=0.2, ge=0, le=100, description="Error of the matte.")
+    placing: float = Field(
+        default=2.0,
+        ge=0,
+        le=100,
+        description="Error of the landmarks by which stills are bent.",
+    )
     eyes_mouth: float = Field(
         default=2.0, ge=0, le=100, description="How much more eyes and mouth count than the skin."
     )

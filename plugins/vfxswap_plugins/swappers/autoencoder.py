@@ -149,7 +149,7 @@ class Autoencoder(Swapper[AutoencoderOptions]):
         if count < together:
             pictures = torch.cat([pictures, pictures.new_zeros((together - count, *pictures.shape[1:]))])
         code = model.encode(pictures.to(memory_format=torch.channels_last))
-        face, mask = model.decode(code, self._who) if self._between is None else self._between(code)
+        face, mask, _ = model.decode(code, self._who) if self._between is None else self._between(code)
         if options.plate is not None:
             there = model.decode(code, options.plate).matte
             mask = there if options.mask == "target" else mask * there

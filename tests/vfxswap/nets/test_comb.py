@@ -14,19 +14,26 @@ import torch
 from torch import Tensor
 
 from vfxswap.errors import ShapeError, UsageError
-from vfxswap.nets.comb import Comb, CombSpec, Decoded
+from vfxswap.nets.comb import Comb
+from vfxswap.nets.spec import CombSpec
 
 TINY = CombSpec(32, ("ada", "ben"), widths=(8, 8, 4), code=12, style=4)
 
 
 def comb(**changes: Any) -> Comb:
-    """A tiny comb with settled random weights."""
+    """A tiny comb with settled random weights, whose people have two stills."""
     torch.manual_seed(7)
-    return Comb(
-        CombSpec(
-            **{"size_px": 32, "identities": ("ada", "ben"), "widths": (8, 8, 4), "code": 12, "style": 4, **changes}
-        )
-    )
+    said = {"size_px": 32, "identities": ("ada", "ben"), "widths": (8, 8, 4), "code": 12, "style": 4}
+    model = Comb(CombSpec(**{**said, "stills": 2, "still_px": 32, "points": 9, **changes}))
+    model.dress(*guises(len(model.spec.identities), model.spec))
+    return model
+
+
+def guises(count: int, spec: CombSpec) -> tuple[Tensor, Tensor]:
+    """Stills and their landmarks, for so many people."""
+    dice = torch.Generator().manual_seed(3)
+    stills = torch.rand(count, 3 * spec.stills, spec.still_px, spec.still_px, generator=dice)
+    return stills, torch.rand(count, spec.stills, spec.points, 2, generator=dice) - 0.5
 
 
 @pytest.fixture
@@ -45,9 +52,10 @@ def test_a_face_goes_in_and_a_face_and_its_matte_come_out(pictures: Tensor) -> N
     assert 0 < float(out.matte.detach().min()) < float(out.matte.detach().max()) < 1
 
 
+@pytest.mark.parametrize("stills", [0, 2])
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_batch_is_its_faces_one_by_one(pictures: Tensor, shared: bool) -> None:
-    model = comb(shared=shared).eval()
+def test_a_batch_is_its_faces_one_by_one(pictures: Tensor, shared: bool, stills: int) -> None:
+    model = comb(shared=shared, stills=stills).eval()
     with torch.no_grad():
         whole = model(pictures, "ada")
         single = [model(picture[None], "ada") for picture in pictures]
@@ -75,15 +83,17 @@ def test_people_have_their_own_decoders(pictures: Tensor) -> None:
     assert all(weight.grad is not None for name, weight in model.trunks[0].named_parameters() if "heads" in name)
 
 
-def test_growing_changes_nothing_at_first_and_all_in_the_end(pictures: Tensor) -> None:
-    model = comb().eval()
+@pytest.mark.parametrize("stills", [0, 2])
+def test_growing_changes_nothing_at_first_and_all_in_the_end(pictures: Tensor, stills: int) -> None:
+    model = comb(stills=stills, still_px=64).eval()
     larger = torch.nn.functional.interpolate(pictures, scale_factor=2.0)  # its mean over 2x2 is the picture exactly
     with torch.no_grad():
         before = model(pictures, "ada")
         grown = model.grown().eval()
         after = grown(larger, "ada")
         assert grown.spec.size_px == 64
-        for old, new in zip(before, after, strict=True):
+        assert torch.equal(before.points, after.points)
+        for old, new in zip(before[:2], after[:2], strict=True):
             wide = torch.nn.functional.interpolate(old, scale_factor=2.0)
             assert torch.allclose(wide, new, atol=1e-5)
         grown.faded(0.5)
@@ -129,19 +139,41 @@ def test_a_decoder_between_two_is_what_is_morphed(pictures: Tensor, shared: bool
 
 def test_a_base_is_recast_as_copies_of_itself(pictures: Tensor) -> None:
     base = comb(shared=True, identities=("p1", "p2", "p3")).eval()
-    cast = base.recast(("hero",), base.styles[1:2]).eval()
+    cast = base.recast(("hero",), *base.guise(1)).eval()
     with torch.no_grad():
         assert torch.allclose(cast(pictures, "hero").image, base(pictures, "p2").image, atol=1e-6)
         cast.trunks[0].line.weight.add_(1)  # type: ignore[union-attr,operator]
         assert not torch.allclose(cast(pictures, "hero").image, base(pictures, "p2").image, atol=1e-3)
     with pytest.raises(UsageError, match="only a base"):
-        cast.recast(("x",), base.styles[:1])
+        cast.recast(("x",), *base.guise(0))
+
+
+def test_who_share_a_trunk_are_shown_by_given_stills_that_no_file_keeps(pictures: Tensor) -> None:
+    base, own = comb(shared=True), comb()
+    assert not {"stills", "points"} & set(base.state_dict())
+    assert {"stills", "points"} <= set(own.state_dict())
+    assert "stills" not in dict(base.named_parameters())
+    with torch.no_grad():
+        before = base(pictures, "ben").image
+        base.dress(1 - base.stills, base.points)
+        assert not torch.allclose(base(pictures, "ben").image, before, atol=0.05)
+    with pytest.raises(UsageError, match="shows nobody"):
+        Comb(base.spec)(pictures, "ben")
+
+
+def test_the_first_pictures_show_the_person() -> None:
+    """Before anything is learnt a decoder with stills gives something between these."""
+    model = comb(size_px=64, still_px=64).eval()
+    model.dress(torch.full_like(model.stills, 0.3), model.points)
+    with torch.no_grad():
+        out = model(torch.rand(2, 3, 64, 64), "ada")
+    assert float((out.image - 0.3).abs().mean()) < 0.2
 
 
 def test_the_first_pictures_are_sane() -> None:
     # The picture must start near grey with small features, or learning begins with a blow.
     with torch.no_grad():
-        out = Comb(CombSpec(64, ("a",), widths=(16, 16, 8), code=32, style=8))(torch.rand(2, 3, 64, 64), "a")
+        out = comb(size_px=64, stills=0, widths=(16, 16, 8), code=32)(torch.rand(2, 3, 64, 64), "ada")
     assert 0.2 < float(out.image.mean()) < 0.8
     assert float(out.image.std()) < 1.0
 
@@ -170,6 +202,7 @@ def test_specs_are_read_strictly() -> None:
         ({"widths": ()}, "levels"),
         ({"code": 0}, "1 or more"),
         ({"identities": ("a", "a")}, "each its own"),
+        ({"stills": -1}, "stills"),
         ({"fade": 1.5}, "fade"),
         ({"fade": math.nan}, "fade"),
     ],
@@ -193,9 +226,9 @@ def test_it_exports_as_plain_onnx_ops(pictures: Tensor, tmp_path: Any) -> None:
             super().__init__()
             self.comb = comb().eval()
 
-        def forward(self, images: Tensor) -> Decoded:
-            out: Decoded = self.comb(images, "ben")
-            return out
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            image, matte, _ = self.comb(images, "ben")
+            return image, matte
 
     way, path = Way().eval(), tmp_path / "comb.onnx"
     program = torch.onnx.export(way, (pictures,), dynamo=True, opset_version=18, verbose=False)
@@ -206,5 +239,5 @@ def test_it_exports_as_plain_onnx_ops(pictures: Tensor, tmp_path: Any) -> None:
     image, matte = session.run(None, {session.get_inputs()[0].name: pictures.numpy()})
     with torch.no_grad():
         wanted = way(pictures)
-    np.testing.assert_allclose(image, wanted.image.numpy(), atol=1e-4)
-    np.testing.assert_allclose(matte, wanted.matte.numpy(), atol=1e-4)
+    np.testing.assert_allclose(image, wanted[0].numpy(), atol=1e-4)
+    np.testing.assert_allclose(matte, wanted[1].numpy(), atol=1e-4)

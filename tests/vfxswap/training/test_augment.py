@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from vfxswap.training.tables import Augment
 
 OFF = dict.fromkeys(("warp", "rotation_degrees", "scale", "shift", "flip", "light", "borrow_tone", "degrade"), 0.0)
 CPU = torch.device("cpu")
+CORNERS = torch.tensor([(-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5), (0.25, 0.75)])
 
 
 def draw(count: int = 4, paired: int = 0) -> Draw:
@@ -23,7 +25,7 @@ def draw(count: int = 4, paired: int = 0) -> Draw:
     colour = torch.stack([tones * (0.5 + x), tones * (0.5 + y), tones * (1.3 - x)], 1)
     matte = (((x - 0.5) ** 2 + (y - 0.5) ** 2) < 0.1).float().expand(count, 1, 32, 32)
     planes = (torch.cat([colour, matte, matte * 0.5], 1).clamp(0, 1) * 255).round().to(torch.uint8)
-    return Draw(planes, planes, tuple(range(count)), paired)
+    return Draw(planes, planes, tuple(range(count)), paired, CORNERS.expand(count, 4, 2))
 
 
 def made(*, bend: bool = True, paired: int = 0, step: int = 1, **options: Any) -> Batch:
@@ -38,6 +40,27 @@ def test_nothing_happens_where_all_is_off() -> None:
     assert torch.allclose(batch.targets, batch.inputs)
     assert torch.allclose(batch.mattes, plain[:, 3:4], atol=1e-5)
     assert torch.allclose(batch.features, plain[:, 4:], atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"rotation_degrees": 20.0}, {"scale": 0.3}, {"shift": 0.2}])
+def test_landmarks_move_with_the_picture(options: dict[str, float]) -> None:
+    there = draw()
+    marked = there.targets.clone()
+    marked[:, 3] = 0
+    for x, y in CORNERS.tolist():
+        column, row = round((x + 1) * 16 - 0.5), round((y + 1) * 16 - 0.5)
+        marked[:, 3, row - 1 : row + 2, column - 1 : column + 2] = 255
+    moved = varied(
+        replace(there, targets=marked), Augment(**{**OFF, **options}), dice_for(1, 1, 0), bend=False, device=CPU
+    )
+    seen = torch.nn.functional.grid_sample(moved.mattes, moved.points[:, :, None], align_corners=False)
+    assert float(seen.min()) > 0.5
+    assert not torch.allclose(moved.points, there.points, atol=0.02)
+
+
+def test_of_mirrored_faces_no_landmarks_are_known() -> None:
+    assert bool(made(flip=1.0).points.isnan().all())
+    assert torch.allclose(made().points, draw().points)
 
 
 @pytest.mark.parametrize(

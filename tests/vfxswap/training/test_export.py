@@ -87,10 +87,19 @@ def test_a_dfm_computes_what_the_model_does(done: Exported) -> None:
         near(there, double.matte[places].permute(0, 2, 3, 1))
 
 
-@pytest.mark.parametrize("opset", [13, 20])
+@pytest.mark.parametrize("opset", [16, 20])
 def test_other_opsets(trained: Path, opset: int) -> None:
     path = export(asked(trained, morph_from="double", opset=opset)).path  # held against the model before it is kept
     assert onnx.load(str(path)).opset_import[0].version == opset
+
+
+def test_old_opsets_are_for_faces_without_stills(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"opset 16 or later, not 13; .* stills = 0"):
+        export(asked(trained, opset=13))
+    plain = tmp_path / "plain.safetensors"
+    write_synthetic_trained(plain, synthetic_comb(stills=0))
+    path = export(asked(plain, morph_from="double", opset=13)).path
+    assert onnx.load(str(path)).opset_import[0].version == 13
 
 
 @pytest.mark.parametrize("amount", [0.0, 0.4, 1.0])

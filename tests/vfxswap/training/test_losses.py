@@ -9,7 +9,7 @@ import torch
 
 from vfxswap.nets.comb import Decoded
 from vfxswap.training.augment import Batch
-from vfxswap.training.losses import consistency_loss, importance, picture_losses
+from vfxswap.training.losses import consistency_loss, importance, picture_losses, placing_loss
 from vfxswap.training.tables import Losses
 
 
@@ -21,13 +21,13 @@ def batch(paired: int = 0) -> Batch:
     matte[..., :16] = 1
     eyes = torch.zeros_like(matte)
     eyes[..., 8:12, 4:8] = 1
-    return Batch(picture, picture, matte, eyes, (0, 1), paired)
+    return Batch(picture, picture, matte, eyes, (0, 1), paired, torch.zeros(2, 3, 2))
 
 
 def losses(image: torch.Tensor, **options: Any) -> dict[str, float]:
     """The parts for a picture that was made."""
     given = batch()
-    parts = picture_losses(Decoded(image, given.mattes), given, Losses(**options))
+    parts = picture_losses(Decoded(image, given.mattes, given.points), given, Losses(**options))
     return {name: float(value) for name, value in parts.items()}
 
 
@@ -68,3 +68,15 @@ def test_the_same_code_is_consistent() -> None:
     code = torch.rand(2, 8)
     assert float(consistency_loss(code, code)) == 0
     assert float(consistency_loss(code, code + 1)) == 1
+
+
+def test_landmarks_that_nobody_knows_cost_nothing() -> None:
+    wanted = torch.zeros(2, 3, 2)
+    found = wanted + torch.tensor([0.1, 0.3])
+    assert math.isclose(float(placing_loss(found, wanted)), 0.2, rel_tol=1e-5)
+    wanted[1] = torch.nan
+    assert math.isclose(float(placing_loss(found, wanted)), 0.2, rel_tol=1e-5)
+    found.requires_grad_()
+    placing_loss(found, torch.full_like(wanted, torch.nan)).backward()
+    assert found.grad is not None
+    assert float(found.grad.abs().max()) == 0

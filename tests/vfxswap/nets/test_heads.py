@@ -1,0 +1,61 @@
+"""Where stills go: by their landmarks, straight where that is enough, and bent where it is not."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vfxswap.nets.heads import Collage, Moved, bending
+
+SIDE = 64
+
+
+def points(count: int = 2) -> Tensor:
+    """`(N, 30, 2)` spread over the middle."""
+    return torch.rand(count, 30, 2, generator=torch.Generator().manual_seed(2)) * 1.2 - 0.6
+
+
+def at(places: Tensor, where: Tensor) -> Tensor:
+    """Places `(N, 2, S, S)` read at points `(N, J, 2)`."""
+    return functional.grid_sample(places, where[:, :, None], align_corners=False)[..., 0].mT
+
+
+def test_stills_that_lie_alike_stay() -> None:
+    there = points()
+    places, bent = bending(Moved(there, there[:, None]), SIDE)
+    line = (torch.arange(SIDE) + 0.5) * 2 / SIDE - 1
+    assert torch.allclose(places[:, 0, 0], line.expand(2, SIDE, SIDE), atol=1e-3)
+    assert torch.allclose(places[:, 0, 1], line[:, None].expand(2, SIDE, SIDE), atol=1e-3)
+    assert float(bent.max()) < 1e-3
+
+
+def test_an_affine_move_is_followed_everywhere_without_bending() -> None:
+    there = points()
+    turn, shift = torch.tensor([[0.9, 0.3], [-0.2, 1.1]]), torch.tensor([0.1, -0.2])
+    places, bent = bending(Moved(there, (there @ turn + shift)[:, None]), SIDE)
+    corner = torch.tensor([[[-0.95, -0.95], [0.9, -0.8]]]).expand(2, -1, -1)
+    assert torch.allclose(at(places[:, 0], corner), corner @ turn + shift, atol=5e-3)
+    assert float(bent.max()) < 5e-3
+
+
+def test_each_landmark_finds_itself_in_each_still() -> None:
+    there = points()
+    stills = torch.stack([there + 0.05 * torch.sin(9 * there.flip(-1)), there * 0.8], 1)
+    places, bent = bending(Moved(there, stills), SIDE)
+    for number in range(2):
+        found = at(places[:, number], there)
+        assert float((found - stills[:, number]).abs().median()) < 0.01
+    assert float(bent[:, 0].mean()) > 10 * float(bent[:, 1].mean()), "what is only smaller need not be bent"
+
+
+def test_what_need_not_be_bent_is_seen() -> None:
+    there = points(1)
+    head = Collage(4, 2)
+    torch.nn.init.zeros_(head.place.weight)
+    torch.nn.init.zeros_(head.paint.conv.weight)
+    moved = Moved(there, torch.stack([there, there + 0.2 * torch.sin(9 * there.flip(-1))], 1))
+    pictures = torch.cat([torch.ones(1, 3, SIDE, SIDE), torch.zeros(1, 3, SIDE, SIDE)], 1)
+    with torch.no_grad():
+        shown = head(torch.zeros(1, 4, SIDE // 2, SIDE // 2), pictures, moved)
+    assert float(shown[:, :3].mean()) > 0.75
