@@ -16,6 +16,8 @@ from vfxswap.training.settings import default_widths
 
 SIZES = (128, 256, 512)
 _BATCH = 8
+_STILLS = 5
+"""The default of [train] stills."""
 _LEAST_GAIN = {"cuda": 2.5, "cpu": 1.0}
 """How many times quicker a face of a batch of 8 must be than one by one."""
 _NOISE = 0.95
@@ -56,7 +58,8 @@ def learnt(found: Material, rounds: int) -> Table:  # noqa: ARG001 - faces are d
 
 def _case(size: int, device: torch.device, rounds: int) -> dict[str, list[Cost]]:
     torch.manual_seed(1)
-    comb = Comb(CombSpec(size, ("a", "b"), widths=default_widths(size)))
+    comb = Comb(CombSpec(size, ("a", "b"), widths=default_widths(size), stills=_STILLS, still_px=size))
+    comb.dress(torch.rand_like(comb.stills), torch.rand_like(comb.points) - 0.5)
     comb = comb.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     faces = torch.rand(_BATCH, 3, size, size).to(device).contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(comb.parameters(), lr=1e-5, fused=True)

@@ -119,7 +119,9 @@ def layer_pattern(delivery: Path, name: str, *, frames: int) -> Path:
     start, number, end = pattern.parts
     base = start.rstrip("._-")
     joint = start[len(base) :] or "."
-    return delivery.with_name(f"{f'{base}_{name}' if base else name}{joint}{number}{end.removesuffix(delivery.suffix)}{SUFFIX}")
+    return delivery.with_name(
+        f"{f'{base}_{name}' if base else name}{joint}{number}{end.removesuffix(delivery.suffix)}{SUFFIX}"
+    )
 
 
 def layer_files(delivery: Path, order: LayerOrder, *, frames: int) -> dict[LayerName, FramePattern]:

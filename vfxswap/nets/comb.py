@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from vfxswap.errors import ShapeError, UsageError
 from vfxswap.nets.blocks import Down, FilmResidual, Residual, Up, conv3, normed, rectified
-from vfxswap.nets.heads import Collage, Moved, Mover, Painter
+from vfxswap.nets.heads import Collage, Moved, Mover, Painter, reshaped
 from vfxswap.nets.spec import CombSpec, ways
 
 ARCHITECTURE = "comb-2"
@@ -94,8 +94,10 @@ class Guise(NamedTuple):
         return Guise(*(part.expand(count, *part.shape[1:]) for part in self))
 
     def towards(self, other: Guise, amount: Tensor) -> Guise:
-        """Somebody between two."""
-        return Guise(*(torch.lerp(one, two, amount) for one, two in zip(self, other, strict=True)))
+        """Somebody between two: stills of both, bent until their landmarks meet, are faded into one another."""
+        points = torch.lerp(self.points, other.points, amount)
+        one, two = (reshaped(own.stills, own.points, points) if points.numel() else own.stills for own in (self, other))
+        return Guise(torch.lerp(self.style, other.style, amount), torch.lerp(one, two, amount), points)
 
 
 class Trunk(nn.Module):

@@ -92,6 +92,22 @@ class Collage(nn.Module):
         return torch.cat([color, painted[:, 3:4]], 1)
 
 
+def reshaped(stills: Tensor, points: Tensor, wanted: Tensor) -> Tensor:
+    """Stills bent so that their landmarks lie elsewhere.
+
+    Args:
+        stills: `(N, 3 K, T, T)`.
+        points: `(N, K, J, 2)` where the landmarks are.
+        wanted: `(N, K, J, 2)` where they shall be.
+    """
+    places, _ = bending(Moved(wanted.flatten(0, 1), points.flatten(0, 1)[:, None]), stills.shape[-1])
+    pictures = stills.reshape(-1, 3, *stills.shape[2:])
+    bent = functional.grid_sample(
+        pictures, places[:, 0].permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+    )
+    return bent.reshape(stills.shape)
+
+
 def bending(moved: Moved, side: int) -> tuple[Tensor, Tensor]:
     """Where in each still the pixels of a picture are.
 
@@ -126,7 +142,7 @@ def _fitted(moved: Moved) -> tuple[Tensor, Tensor]:
     source = moved.points - moved.points.mean(1, keepdim=True)
     centre = moved.stills.mean(2, keepdim=True)
     xx, xy, yy = (source[..., i] * source[..., j] for i, j in ((0, 0), (0, 1), (1, 1)))
-    xx, xy, yy = (value.sum(1)[:, None, None, None] + _LEAST * (k != 1) for k, value in enumerate((xx, xy, yy)))
+    xx, xy, yy = (value.sum(1)[:, None, None, None] + _LEAST**2 * (k != 1) for k, value in enumerate((xx, xy, yy)))
     across = source.transpose(1, 2)[:, None] @ (moved.stills - centre)
     rows = torch.cat([yy * across[:, :, :1] - xy * across[:, :, 1:], xx * across[:, :, 1:] - xy * across[:, :, :1]], 2)
     return rows / (xx * yy - xy * xy), centre

@@ -31,7 +31,7 @@ SETTINGS: Mapping[str, object] = {
     "start_size": 64,
     "batch": 16,
     "iterations": 200_000,
-    "minutes": 15,
+    "minutes": 40,
     "learning_rate": 0.0012,
     "warmup": 50,
     "decay_from": 0.55,

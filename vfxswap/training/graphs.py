@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vfxswap.nets.comb import Comb, Decoded, Guise
+from vfxswap.nets.comb import Comb, Decoded
 
 Form = Literal["onnx", "dfm"]
 
@@ -95,7 +95,8 @@ class _Between(nn.Module):
         for module, name in self._slots:
             mixed = _lerp(self._ends[0][name], self._ends[1][name], amount)
             setattr(module, name.rpartition(".")[2], mixed)
-        guise = Guise(*(_lerp(one, other, amount) for one, other in zip(*self._guises, strict=True)))
+        first, second = self._guises
+        guise = first.towards(second, amount)
         return cast("Decoded", self.shell(code, guise.of(code.shape[0]), self._fade))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vfxswap.nets.heads import Collage, Moved, bending
+from vfxswap.nets.heads import Collage, Moved, bending, reshaped
 
 SIDE = 64
 
@@ -59,3 +59,14 @@ def test_what_need_not_be_bent_is_seen() -> None:
     with torch.no_grad():
         shown = head(torch.zeros(1, 4, SIDE // 2, SIDE // 2), pictures, moved)
     assert float(shown[:, :3].mean()) > 0.75
+
+
+def test_a_still_is_bent_to_other_landmarks() -> None:
+    there = points()[:, None]
+    line = (torch.arange(SIDE) + 0.5) * 2 / SIDE - 1
+    ramp = torch.stack([line.expand(SIDE, SIDE), line[:, None].expand(SIDE, SIDE), torch.zeros(SIDE, SIDE)])[None]
+    ramp = ramp.expand(2, -1, -1, -1)  # each pixel says where it was
+    assert torch.allclose(reshaped(ramp, there, there), ramp, atol=1e-3)
+    wanted = there + 0.04 * torch.sin(7 * there.flip(-1))
+    found = at(reshaped(ramp, there, wanted)[:, :2], wanted[:, 0])
+    assert float((found - there[:, 0]).abs().median()) < 0.01

@@ -45,7 +45,7 @@ def test_a_right_file_is_right(errors: Callable[[str], list[str]], pipeline_text
         ('identity = "hero"', "", "$.stages[2]"),
         ("plate =", "plte =", "$.shot"),
         ("[shot]", '[shot]\non_missing = "pas"', "$.shot.on_missing"),
-        ("[shot]", '[shot]\ncolor_space = 709', "$.shot.color_space"),
+        ("[shot]", "[shot]\ncolor_space = 709", "$.shot.color_space"),
         ('path = "hero"', 'path = "hero"\nface = {by = "weight"}', "$.identities.hero.face.by"),
         ("[delivery]", '[delivery]\ncodec = "smal"', "$.delivery"),
         ("sh010.out", "sh010.mp3", "$.delivery"),

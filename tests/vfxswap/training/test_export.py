@@ -129,7 +129,7 @@ def test_half_the_bits(trained: Path, done: Exported) -> None:
     stored = onnx.load(str(half.path)).graph.initializer
     assert onnx.TensorProto.FLOAT16 in {tensor.data_type for tensor in stored}
     weights = [path.stat().st_size for path in (half.path, done.path)]
-    assert weights[0] < 0.75 * weights[1]
+    assert weights[0] < 0.8 * weights[1]  # stills keep their bits
     assert computed(half.path, in_face=bgr_last(PICTURES))[1].dtype == np.float32
 
 
