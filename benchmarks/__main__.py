@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from datetime import date
 
+from benchmarks.color import converted
 from benchmarks.journeys import full, passing, plumbed
 from benchmarks.lab import priced, recognised
 from benchmarks.looks import blended, colored
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
     "full": full,
     "paste": pasted,
     "sequences": sequenced,
+    "spaces": converted,
     "memory": remembered,
     "startup": started,
     "color": colored,

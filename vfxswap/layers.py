@@ -119,9 +119,8 @@ def layer_pattern(delivery: Path, name: str, *, frames: int) -> Path:
     start, number, end = pattern.parts
     base = start.rstrip("._-")
     joint = start[len(base) :] or "."
-    return delivery.with_name(
-        f"{f'{base}_{name}' if base else name}{joint}{number}{end.removesuffix(delivery.suffix)}{SUFFIX}"
-    )
+    rest = end.removesuffix(delivery.suffix)
+    return delivery.with_name(f"{f'{base}_{name}' if base else name}{joint}{number}{rest}{SUFFIX}")
 
 
 def layer_files(delivery: Path, order: LayerOrder, *, frames: int) -> dict[LayerName, FramePattern]:

@@ -35,6 +35,7 @@ def described(plan: Pipeline, host: Host) -> dict[str, Any]:
         "timeline": None if plan.edit.timeline is None else plan.edit.timeline.name,
         "timecode": _timecode(plan),
         "delivery": plan.delivery_path.name,
+        "layers": dict.fromkeys(plan.layers.names, plan.layers.stored),
         "device": str(plan.device),
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in _LIBRARIES},

@@ -46,6 +46,9 @@ _DECODED_FRAMES = 12
 _ENCODE_FRAMES = 8
 """Finished frames that may wait for the encoder."""
 
+RECORD = "vfxswap.record"
+"""The name among a finished frame's `props` of its `FrameRecord`."""
+
 ProgressCallback = Callable[[Progress], None]
 
 
@@ -313,8 +316,10 @@ class _Render:
     def _deliver(self, frames: Iterator[Frame], sink: Sink[Frame]) -> None:
         for frame in frames:
             self._shop.host.notify("vfxswap_frame_done", frame=frame)
-            sink.put(replace(frame, faces=()))  # crops are not kept alive by the encoder's queue
-            self._report.frames.append(_record(frame))
+            record = _record(frame)
+            # Crops are not kept alive by the encoder's queue; what became of them is known to who stores frames.
+            sink.put(replace(frame, faces=(), props={**frame.props, RECORD: record}))
+            self._report.frames.append(record)
             self._tell()
         if len(self._report.frames) != len(self._numbers):
             raise MediaError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vfxswap import __version__
+from vfxswap.cli.clips import AllClips, ClipNames, Clips
 from vfxswap.cli.exporting import export
 from vfxswap.cli.facesets import app as faceset_app
 from vfxswap.cli.facesets import extract
@@ -81,15 +82,6 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set one value of the file: stages.NAME.KEY=0.5. May be repeated."),
 ]
-ClipNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--clip",
-        metavar="NAME",
-        help="Take this clip of the timeline; sh0* takes those that fit. May be repeated: each is a shot of its own.",
-    ),
-]
-AllClips = Annotated[bool, typer.Option("--all-clips", help="Take all clips of the timeline, each as a shot.")]
 Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")]
 
 
@@ -149,7 +141,6 @@ def run(  # noqa: PLR0913, PLR0917 - one for each word of the command line
 
     A delivery that is there already, complete and made from the very same things, is not made again.
     """
-    from vfxswap.cli.clips import Clips
     from vfxswap.cli.farm import Spread, run_spread
     from vfxswap.cli.pipelines import Asked, run_pipeline
 
@@ -181,7 +172,6 @@ def check(  # noqa: PLR0913, PLR0917 - one for each word of the command line
 
     Names, types, bounds, order, plate, models, consent and disk, at once, without decoding a frame.
     """
-    from vfxswap.cli.clips import Clips
     from vfxswap.cli.pipelines import Asked, check_pipeline
 
     clips = Clips(tuple(clip or ()), all_clips)

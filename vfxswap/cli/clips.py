@@ -5,13 +5,26 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from vfxswap.cli.output import columns, say
 from vfxswap.errors import UsageError
 
 if TYPE_CHECKING:
     from vfxswap.timeline import Clip
+
+
+ClipNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--clip",
+        metavar="NAME",
+        help="Take this clip of the timeline; sh0* takes those that fit. May be repeated: each is a shot of its own.",
+    ),
+]
+AllClips = Annotated[bool, typer.Option("--all-clips", help="Take all clips of the timeline, each as a shot.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -184,7 +185,8 @@ def run_spread(asked: Asked, spread: Spread, common: Common, *, overwrite: bool,
                 from vfxswap.farm.ray_engine import Cluster, run
 
                 cluster = Cluster(spread.address, spread.chunk_frames, spread.retries)
-                report = run(order, host, cluster, overwrite=overwrite, progress=progress)
+                with redirect_stdout(sys.stderr):  # what Ray says of its machines is no result
+                    report = run(order, host, cluster, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
         raise Cancelled("cancelled; run again to go on after the frames that are whole") from None
     return tell_report(report, style)

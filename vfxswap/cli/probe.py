@@ -118,7 +118,7 @@ def _lines(info: PlateInfo, reader: str) -> list[tuple[str, str]]:
         ("samples", f"{layout.name}, {kind.strip()}"),
         ("channels", info.channels),
         ("layers", ", ".join(info.layers) if len(info.layers) > 1 else ""),
-        ("unfit", "; ".join(info.unfit.values())),
+        ("unfit", f"{FrameRange.of(info.unfit)}: {next(iter(info.unfit.values()))}" if info.unfit else ""),
         ("colour", _color(info)),
         ("audio", ", ".join(info.audio)),
         *((name, " ".join(text.split())) for name, text in sorted(info.metadata.items())),

@@ -171,14 +171,16 @@ class _Scene:
 
     def _id(self, box: Box) -> Tensor:
         """`(4 n, h, w)` ids and coverage by rank."""
-        coverage = torch.zeros((len(self._order.identities), box.height, box.width), device=self._view.device)
-        for face, matte in zip(self._faces, self._face_mattes(box), strict=True):
+        names = self._order.identities
+        coverage = torch.zeros((len(names), box.height, box.width), device=self._view.device)
+        for placed, matte in zip(self._faces, self._face_mattes(box), strict=True):
             coverage *= 1 - matte
-            coverage[self._order.identities.index(given(face.face.identity))] += matte[0]
+            if placed.face.identity in names:  # else a plain stage put it in, for nobody that the pipeline names
+                coverage[names.index(placed.face.identity)] += matte[0]
         coverage *= self._finite(box)
         # Stable, so that equal shares keep the pipeline's order; who has none has no id either.
         ranked, who = torch.sort(coverage, dim=0, descending=True, stable=True)
-        bits = np.array([cryptomatte.id_of(name) for name in self._order.identities], np.float32)
+        bits = np.array([cryptomatte.id_of(name) for name in names], np.float32)
         ids = torch.where(ranked > 0, torch.from_numpy(bits).to(ranked.device)[who], 0.0)
         pairs = torch.stack([ids, ranked], dim=1).flatten(0, 1)
         missing = len(self._order.channels("id")) - len(pairs)

@@ -161,7 +161,7 @@ class _Draft:
             plate_path=shot.plate,
             plate=plate.info,
             colors=plate.colors.names,
-            face=plate.colors.face,
+            face=None,  # face sets are of one space, whatever the shot's stages see
             tags=plate.tags,
             frames=plate.frames,
             edit=plate.wanted.edit,

@@ -77,7 +77,7 @@ def _sequence(plan: Pipeline, host: Host) -> Report:
         there = finished_frames(plan.delivery_path, key)
         if there.issuperset(plan.frames):
             made = replace(plan, key=key, device=kind)
-            report = _joined(made, host, plan.delivery_path)
+            report = _joined(made, host, plan.delivery_path, {})
             report.outputs = tuple(FramePattern(plan.delivery_path).paths(plan.frames))
             report.wall_seconds = time.perf_counter() - start
             return _written(report, made)
@@ -85,8 +85,8 @@ def _sequence(plan: Pipeline, host: Host) -> Report:
     raise _incomplete(plan, FrameRange.of(set(plan.frames) - set(best)))
 
 
-def _joined(plan: Pipeline, host: Host, delivery: Path) -> Report:
-    """What the reports of all chunks say of the job's frames."""
+def _joined(plan: Pipeline, host: Host, delivery: Path, known: Mapping[int, FrameRecord]) -> Report:
+    """What the reports of all chunks say of the job's frames, and where there is none, the frames themselves."""
     report = Report(run=described(plan, host))
     found: dict[int, FrameRecord] = {}
     remarks: list[str] = []
@@ -96,6 +96,9 @@ def _joined(plan: Pipeline, host: Host, delivery: Path) -> Report:
             found |= {record.frame: record for record in records if record.frame in plan.frames}
             remarks += [remark for remark in head.get("remarks", ()) if remark not in remarks]
     remarks += plan.writer.remarks(plan.delivery_path, plan.writer_options, plan.plate, plan.tags)
+    found |= {number: record for number, record in known.items() if number not in found}
+    if unknown := FrameRange.of(set(plan.frames) - set(found)):
+        remarks.append(f"of the frames {unknown} no report is left, as the run that made them was killed")
     if remarks:
         report.run["remarks"] = list(dict.fromkeys(remarks))
     report.frames = [found[number] for number in sorted(found)]
@@ -130,7 +133,9 @@ class _Movie:
             return self._standing(keys)
         key = self._one_key(keys)
         plan = self._plan = replace(self._plan, key=key, device=keys[key])
-        report = _joined(plan, self._host, self._store.pattern)
+        stored = heads(self._store.pattern)
+        known = {number: head.record for number, head in stored.items() if head is not None and head.record is not None}
+        report = _joined(plan, self._host, self._store.pattern, known)
         start = time.perf_counter()
         try:
             self._write(report)

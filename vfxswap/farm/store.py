@@ -26,6 +26,8 @@ from vfxswap.files import FramePattern, whole
 from vfxswap.frame import Frame, Layer, Picture, Plane
 from vfxswap.geometry import Box
 from vfxswap.media import DeliveryOptions, PlateInfo, Writer
+from vfxswap.render import RECORD
+from vfxswap.report import FrameRecord
 
 SUFFIX = ".npz"
 FORMAT_VERSION = 1
@@ -52,6 +54,8 @@ class StoredFrame:
     """Where the changed part of each plane lies; None for a frame that is the plate's own."""
     layers: tuple[tuple[str, tuple[int, int, int, int]], ...] = ()
     """Names and boxes of the pictures that were made beside this one."""
+    record: FrameRecord | None = None
+    """What its run said of it: a run that is killed writes no report."""
     version: int = FORMAT_VERSION
 
 
@@ -103,6 +107,7 @@ class FrameStore(Writer):
             digest=digest(frame.picture),
             corners=corners,
             layers=tuple((name, (*layer.box,)) for name, layer in frame.layers.items()),
+            record=record if isinstance(record := frame.props.get(RECORD), FrameRecord) else None,
         )
         arrays = {f"plane{place}": part for place, part in parts.items()}
         arrays |= {f"{_LAYER}{place}": layer.samples for place, layer in enumerate(frame.layers.values())}
@@ -180,7 +185,9 @@ def _head(stored: Mapping[str, NDArray[Any]]) -> StoredFrame:
     corners = fields.pop("corners")
     found = None if corners is None else tuple(None if corner is None else (corner[0], corner[1]) for corner in corners)
     layers = tuple((name, tuple(box)) for name, box in fields.pop("layers"))
-    return StoredFrame(**fields, corners=found, layers=layers)
+    said = fields.pop("record")
+    record = said and FrameRecord(said["frame"], said["faces"], tuple(said["identities"]), tuple(said["notes"]))
+    return StoredFrame(**fields, corners=found, layers=layers, record=record)
 
 
 def restored(plate: Frame, path: Path) -> Frame:

@@ -29,6 +29,8 @@ from vfxswap.ocio.steps import (
 )
 
 _TINY: Final = float(torch.finfo(torch.float32).tiny)
+_PART_PX: Final = 1 << 15
+"""Pixels worked on at once on a CPU: what lies between two steps stays in a core's own cache."""
 _BT2020_LUMA: Final = (0.2627, 0.6780, 0.0593)
 
 
@@ -47,6 +49,18 @@ def computed(steps: Sequence[Step], rgb: Tensor) -> Tensor:
     """
     if rgb.ndim < 3 or rgb.shape[-3] != 3:
         raise ShapeError("picture", expected="(..., 3, H, W)", actual=str(tuple(rgb.shape)))
+    height, width = rgb.shape[-2:]
+    rows = max(_PART_PX // max(width, 1), 1)
+    if not steps or rgb.device.type != "cpu" or rows >= height:
+        return _in_order(steps, rgb)
+    result = torch.empty_like(rgb)
+    for start in range(0, height, rows):
+        part = slice(start, start + rows)
+        result[..., part, :] = _in_order(steps, rgb[..., part, :])
+    return result
+
+
+def _in_order(steps: Sequence[Step], rgb: Tensor) -> Tensor:
     for step in steps:
         rgb = _computed(step, rgb)
     return rgb
@@ -83,22 +97,27 @@ def _per_channel(values: Triple, like: Tensor) -> Tensor | float:
 
 def _matrix(step: MatrixStep, rgb: Tensor) -> Tensor:
     r, g, b = rgb.unbind(-3)
-    result = torch.empty_like(rgb)
+    result = torch.empty(rgb.shape, dtype=rgb.dtype, device=rgb.device)
+    part = torch.empty(r.shape, dtype=rgb.dtype, device=rgb.device)
     for channel, (row, offset) in enumerate(zip(step.rows, step.offset, strict=True)):
-        mixed = r * row[0] + g * row[1] + b * row[2]
-        result.select(-3, channel).copy_(mixed + offset if offset else mixed)
+        mixed = result.select(-3, channel)
+        torch.mul(r, row[0], out=mixed)
+        mixed += torch.mul(g, row[1], out=part)
+        mixed += torch.mul(b, row[2], out=part)
+        if offset:
+            mixed += offset
     return result
 
 
 def _raised(base: Tensor, exponent: Tensor | float) -> Tensor:
-    """Of what is not below 0."""
-    return (base.log() * exponent).exp()
+    """Of what is not below 0, in place: fresh memory costs as much as the arithmetic."""
+    return base.log_().mul_(exponent).exp_()
 
 
 def _power(step: PowerStep, rgb: Tensor) -> Tensor:
     exponent = _per_channel(step.exponent, rgb)
     if step.negatives == "mirror":
-        return _raised(rgb.abs(), exponent).copysign(rgb)
+        return _raised(rgb.abs(), exponent).copysign_(rgb)
     positive = _raised(rgb.clamp_min(0), exponent)
     return torch.where(rgb < 0, rgb, positive) if step.negatives == "pass" else positive
 
@@ -106,32 +125,32 @@ def _power(step: PowerStep, rgb: Tensor) -> Tensor:
 def _knee(step: KneeStep, rgb: Tensor) -> Tensor:
     is_mirrored = step.negatives == "mirror"
     x = rgb.abs() if is_mirrored else rgb
-    scaled = x
-    if step.scale != (1.0, 1.0, 1.0):
-        scaled = x * _per_channel(step.scale, rgb) + _per_channel(step.offset, rgb)
-    curve = _raised(scaled.clamp_min(0), _per_channel(step.exponent, rgb))
+    if step.scale == (1.0, 1.0, 1.0):
+        curve = x.clamp_min(0)
+    else:
+        curve = (x * _per_channel(step.scale, rgb)).add_(_per_channel(step.offset, rgb)).clamp_min_(0)
+    curve = _raised(curve, _per_channel(step.exponent, rgb))
     if step.gain != (1.0, 1.0, 1.0):
-        curve = curve * _per_channel(step.gain, rgb) - _per_channel(step.lift, rgb)
+        curve.mul_(_per_channel(step.gain, rgb)).sub_(_per_channel(step.lift, rgb))
     result = torch.where(x <= _per_channel(step.knee, rgb), x * _per_channel(step.slope, rgb), curve)
-    return result.copysign(rgb) if is_mirrored else result
+    return result.copysign_(rgb) if is_mirrored else result
 
 
 def _log(step: LogStep, light: Tensor) -> Tensor:
-    argument = light * _per_channel(step.lin_slope, light) + _per_channel(step.lin_offset, light)
-    logs = argument.clamp_min(_TINY).log()
-    code = logs * _per_channel(step.log_slope, light) + _per_channel(step.log_offset, light)
+    code = (light * _per_channel(step.lin_slope, light)).add_(_per_channel(step.lin_offset, light))
+    code.clamp_min_(_TINY).log_().mul_(_per_channel(step.log_slope, light)).add_(_per_channel(step.log_offset, light))
     if step.knee is None:
         return code
-    line = light * _per_channel(step.slope, light) + _per_channel(step.shift, light)
+    line = (light * _per_channel(step.slope, light)).add_(_per_channel(step.shift, light))
     return torch.where(light < _per_channel(step.knee, light), line, code)
 
 
 def _exp(step: ExpStep, code: Tensor) -> Tensor:
-    argument = (code - _per_channel(step.log_offset, code)) / _per_channel(step.log_slope, code)
-    light = (argument.exp() - _per_channel(step.lin_offset, code)) / _per_channel(step.lin_slope, code)
+    light = (code - _per_channel(step.log_offset, code)).div_(_per_channel(step.log_slope, code)).exp_()
+    light.sub_(_per_channel(step.lin_offset, code)).div_(_per_channel(step.lin_slope, code))
     if step.knee is None:
         return light
-    line = (code - _per_channel(step.shift, code)) / _per_channel(step.slope, code)
+    line = (code - _per_channel(step.shift, code)).div_(_per_channel(step.slope, code))
     return torch.where(code < _per_channel(step.knee, code), line, light)
 
 

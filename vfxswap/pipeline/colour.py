@@ -59,7 +59,7 @@ class ColorNames:
         return self.config.space(name, also=MOVIE_SPACES)
 
     def face(self, name: str) -> ConfigSpace | None:
-        """The space in which stages see faces; None for the usual one.
+        """The space in which stages see faces; None for the usual one, whatever the configuration calls it.
 
         Raises:
             ColorError: There is none of that name, or it is not one of pictures as a display shows them.
@@ -68,7 +68,8 @@ class ColorNames:
             return None
         from vfxswap.ocio import face_space_of  # noqa: PLC0415
 
-        return face_space_of(self.config, name)
+        found = face_space_of(self.config, name)
+        return None if found == face_space_of(self.config) else found
 
     def of_plate(
         self, tags: ColorTags, stated: str | None, *, file_id: str | None = None, path: object = None

@@ -117,8 +117,8 @@ def check_layers(goal: Goal, plate: OpenedPlate | None, slots: Sequence[Slot], n
 
     shown = (*goal.layers, *_pictured(goal))
     if shown and not any(slot.cls is None or "result" in slot.cls.gives for slot in slots):
-        key = "layers" if goal.layers else "alpha"
-        wrong(f"show what a blend puts in, and no stage does; add one, or leave {key} out", key, list(shown))
+        what, key = ("show", "layers") if goal.layers else ("the picture is to hold", "alpha")
+        wrong(f"{what} what a blend puts in, and no stage does; add one, or leave {key} out", key, list(shown))
     if not goal.layers or goal.writer is None:
         return
     order = order_of(goal, slots)

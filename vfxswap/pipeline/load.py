@@ -19,7 +19,7 @@ from vfxswap.identity import Identity
 from vfxswap.media import PlateInfo
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
-from vfxswap.pipeline.colour import check_stills
+from vfxswap.pipeline.colour import DEFAULT_FACE, check_stills
 from vfxswap.pipeline.cut import clips_of, settle_clip
 from vfxswap.pipeline.delivery import check_delivery, check_layers, check_timeline, order_of, paths_in, read_delivery
 from vfxswap.pipeline.device import choose_device
@@ -191,7 +191,7 @@ class _Draft:
             production=shot.production,
             purpose=shot.purpose,
             today=today,
-            face_space=shot.face_space,
+            face_space=DEFAULT_FACE if self.plate and self.plate.colors.face is None else shot.face_space,
             device=self.device,
         )
 

@@ -92,6 +92,20 @@ class ReaderContract:
         with pytest.raises(MediaError, match="absent"):
             self.reader(tmp_path / "absent" / plate.name)
 
+    def test_a_layer_that_is_not_there_is_refused(self, plate: Path) -> None:
+        """Another picture than the one that was asked for must not be taken for it."""
+        with pytest.raises(MediaError, match="layer"):
+            self.reader.opened(plate, "no such layer")
+
+    def test_the_layers_that_it_lists_can_be_chosen(self, plate: Path) -> None:
+        """By the names that `vfxswap probe` shows."""
+        with self.reader(plate) as reader:
+            info = reader.info
+        assert info.layer in info.layers or not info.layers
+        for layer in info.layers:
+            with self.reader.opened(plate, layer) as reader:
+                assert reader.info.layer == layer
+
     def test_what_is_no_picture_is_refused(self, plate: Path, tmp_path: Path) -> None:
         """A text file under a movie's name happens."""
         if not self.one_file:

@@ -55,10 +55,21 @@ class ExrLayer:
     """One layer of one frame, ready to be encoded."""
 
     name: LayerName
+    size: tuple[int, int]
+    """Columns and rows of the file."""
+    first: int
+    """Row of the file with which the planes begin; above them and below all is 0."""
     planes: Mapping[str, NDArray[Any]]
-    """`(H, W)` half or float, by the channel's name within the file that it goes to."""
+    """`(h, W)` half or float, by the channel's name within the file that it goes to."""
     texts: Mapping[str, str]
     """Attributes of its own."""
+
+    def whole(self, name: str) -> NDArray[Any]:
+        """`(H, W)` of a channel."""
+        plane = self.planes[name]
+        result = np.zeros(self.size[::-1], plane.dtype)
+        result[self.first : self.first + len(plane)] = plane
+        return result
 
     @property
     def is_data(self) -> bool:
@@ -80,12 +91,19 @@ def _layer_of(frame: Frame, name: LayerName, order: LayerOrder) -> ExrLayer:
     kind = np.float16 if layer_bits(name, picture.layout) == 16 else np.float32
     own = picture.inner if isinstance(picture, ExrPicture) else Box(0, 0, picture.width, picture.height)
 
+    there = Box(0, max(layer.box.y0, own.y0), 0, min(layer.box.y1, own.y1))
+    first = there.y0 - own.y0 if there.height > 0 else 0
+
     def plane(channel: int) -> NDArray[Any]:
-        whole = layer.plane(channel, picture.width, picture.height)
-        return np.ascontiguousarray(whole[own.y0 : own.y1, own.x0 : own.x1], kind)
+        rows = np.zeros((max(there.height, 0), picture.width), kind)
+        if len(rows):
+            inner = layer.samples[channel][there.y0 - layer.box.y0 : there.y1 - layer.box.y0]
+            rows[:, layer.box.x0 : layer.box.x1] = inner
+        return np.ascontiguousarray(rows[:, own.x0 : own.x1])
 
     names = order.channels_in_own_file(name) if order.stored == "files" else order.channels(name)
-    return ExrLayer(name, {channel: plane(i) for i, channel in enumerate(names)}, order.metadata(name))
+    planes = {channel: plane(i) for i, channel in enumerate(names)}
+    return ExrLayer(name, (own.width, own.height), first, planes, order.metadata(name))
 
 
 def layer_file(layer: ExrLayer, like: Picture, fresh: Mapping[str, Any]) -> bytes:
@@ -118,7 +136,7 @@ def with_channels(data: bytes, index: int, layers: Iterable[ExrLayer]) -> bytes:
     header, channels = decoded(part_alone(data, head, chunks, index))
     more, texts = dict(channels), list[Attribute]()
     for layer in layers:
-        more.update(_channels(layer))
+        more.update({name: OpenEXR.Channel(layer.whole(name)) for name in layer.planes})
         texts += _own_texts(layer)
     new = encoded([OpenEXR.Part(for_writing(header, head.parts[index].compression), more)])
     new_head, new_start = read_head(new)
@@ -167,13 +185,33 @@ def with_parts(data: bytes, index: int, layers: Iterable[ExrLayer]) -> bytes:
 
 
 def _alone(layer: ExrLayer, header: Mapping[str, Any]) -> bytes:
-    """A file with a layer's pixels, as the library writes it."""
-    own = {"type": OpenEXR.scanlineimage, "compression": compression_number(COMPRESSION)}
-    return encoded([OpenEXR.Part({**header, **own}, _channels(layer))])
+    """A file with a layer's pixels and what these need in its head.
 
+    A line is a chunk, and all blank lines are alike: one is encoded for them all, so that a layer costs its own lines.
+    """
+    width, height = layer.size
+    whole = ((0, 0), (width - 1, height - 1))
+    corners = header.get("dataWindow", whole)
+    display = header.get("displayWindow", whole)
 
-def _channels(layer: ExrLayer) -> dict[str, Any]:
-    return {name: OpenEXR.Channel(plane) for name, plane in layer.planes.items()}
+    def lines(first: int, planes: Mapping[str, NDArray[Any]]) -> tuple[ExrHead, list[bytes]]:
+        rows = len(next(iter(planes.values())))
+        (x0, y0), (x1, _) = corners
+        own = {"type": OpenEXR.scanlineimage, "compression": compression_number(COMPRESSION), "displayWindow": display}
+        window = {"dataWindow": ((x0, y0 + first), (x1, y0 + first + rows - 1))}
+        channels = {name: OpenEXR.Channel(plane) for name, plane in planes.items()}
+        data = encoded([OpenEXR.Part({**header, **own, **window}, channels)])
+        head, start = read_head(data)
+        (chunks,) = chunks_of(data, start, head)
+        return head, bodies(data, chunks, part=None, block=0)
+
+    head, (blank,) = lines(0, {name: np.zeros((1, width), plane.dtype) for name, plane in layer.planes.items()})
+    pieces = [struct.pack("<i", corners[0][1] + row) + blank[4:] for row in range(height)]
+    if len(next(iter(layer.planes.values()))):
+        _, touched = lines(layer.first, layer.planes)
+        pieces[layer.first : layer.first + len(touched)] = touched
+    window = struct.pack("<4i", *corners[0], *corners[1])
+    return _file(ExrHead(head.flags, (head.parts[0].changed({b"dataWindow": window}),)), [pieces])
 
 
 def _windows(part: PartHead) -> dict[str, Any]:

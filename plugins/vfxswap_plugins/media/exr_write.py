@@ -81,9 +81,9 @@ def _with_new_chunks(picture: ExrPicture) -> bytes:
     new = {}
     for first, behind in chunks.of_lines(_changed_lines(picture)):
         lines = lines_between(blocks, chunks.height, first, behind)
-        encoded = _encoded_lines(picture, slice(*lines), first)
+        fresh = _encoded_lines(picture, slice(*lines), first)
         (places,) = np.nonzero((chunks.lines >= lines[0]) & (chunks.lines < lines[1]))
-        new.update({(index, int(i)): body for i, body in zip(places, encoded, strict=True)})
+        new.update({(index, int(i)): body for i, body in zip(places, fresh, strict=True)})
     return spliced(file.data, file.start, file.chunks, new) if new else file.data
 
 

@@ -90,6 +90,10 @@ class MovieWriter(Writer):
             said.append(f"the movie shows the display window alone, {plan.width}x{plan.height} of the plate's picture")
         if plan.look is None and MASTERING_DISPLAY in like.metadata and not takes_hdr(plan.codec):
             said.append("the plate's mastering display and light levels do not go along; h265 and h264 take them")
+        if like.timecode is not None and not _is_timecode(like):
+            said.append(
+                f"the plate's timecode {like.timecode!r} is none at {like.rate} frames a second, and is left out"
+            )
         return said
 
     @classmethod
@@ -204,7 +208,8 @@ class MovieWriter(Writer):
         options |= _quicktime_options(self._clock) if self._plan.container in {"mov", "mp4"} else {}
         target = av.open(str(self._pending.temporary), "w", format=self._plan.container, options=options)
         self._target: OutputContainer = self._files.enter_context(target)
-        notes = {key: value for key, value in self._like.metadata.items() if key not in _PLATE_NOTES}
+        texts = self._like.metadata.items()
+        notes = {key: value for key, value in texts if key not in _PLATE_NOTES and _is_text(value)}
         if self._plan.container == "mxf" and self._like.reel:
             notes["reel_name"] = self._like.reel  # FFmpeg looks for the name of the tape package here
         self._target.metadata.update(notes)
@@ -262,6 +267,8 @@ class MovieWriter(Writer):
         if self._like.timecode is None:
             return slate
         offset = self._first - self._like.first
+        if not offset and not _is_timecode(self._like):
+            return slate  # the remarks say so
         try:
             shifted = Timecode.parse(self._like.timecode, self._like.rate) + offset if offset else self._like.timecode
         except UsageError as error:
@@ -328,6 +335,20 @@ def _slices(plan: MoviePlan, options: dict[str, str]) -> str:
             context.open()
             return count
     return "0"  # the encoder's own choice
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text can be stored: headers may hold bytes that are none, as DPX does in fields that nobody filled."""
+    return all(letter.isprintable() or letter.isspace() for letter in value)
+
+
+def _is_timecode(like: PlateInfo) -> bool:
+    """Whether what a header has for a timecode is one at the plate's rate."""
+    try:
+        Timecode.parse(like.timecode or "", like.rate)
+    except UsageError:
+        return False
+    return True
 
 
 def _own(options: DeliveryOptions) -> MovieOptions:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import av
 
 from vfxswap.errors import MediaError
+from vfxswap.files import FramePattern
 
 _ADVICE = {
     errno.ENOENT: "there is no such folder; make it first",
@@ -22,6 +25,10 @@ _ADVICE = {
     errno.EROFS: "the file system is read-only; deliver elsewhere",
     errno.EIO: "the disk or the network failed; run again",
 }
+
+
+_STALE_SECONDS = 24 * 3600.0
+"""Age at which nobody writes a temporary file any more."""
 
 
 class PendingFile:
@@ -58,6 +65,26 @@ class PendingFile:
             self.temporary.replace(target)
             _sync(target.parent)
         return target
+
+
+def remove_stale(pattern: FramePattern) -> None:
+    """Removes what runs that were killed left of a sequence's files, a day ago or longer.
+
+    Younger ones may be another machine's, which is at work on them now: which processes live there nobody knows here.
+    """
+    start, _, end = (re.escape(part) for part in pattern.parts)
+    suffix, now = re.escape(pattern.pattern.suffix), time.time()
+    name = re.compile(rf"\.{start}-?\d*{end.removesuffix(suffix)}\.\d+-[0-9a-f]+\.tmp{suffix}")
+    for path in pattern.pattern.parent.iterdir():
+        if name.fullmatch(path.name) and _age(path, now) > _STALE_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+def _age(path: Path, now: float) -> float:
+    try:
+        return now - path.stat().st_mtime
+    except OSError:
+        return 0.0  # its owner has just renamed it
 
 
 def folder_problems(path: Path) -> Iterator[str]:

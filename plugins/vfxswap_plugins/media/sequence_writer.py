@@ -17,7 +17,7 @@ from vfxswap.frame import Frame
 from vfxswap.layers import LayerOrder
 from vfxswap.media import DeliveryOptions, PlateInfo, Writer
 from vfxswap_plugins.media.layer_files import LayerFiles, removed
-from vfxswap_plugins.media.pending_file import PendingFile, said_clearly
+from vfxswap_plugins.media.pending_file import PendingFile, remove_stale, said_clearly
 from vfxswap_plugins.media.pools import threads_for
 from vfxswap_plugins.media.sequence_notes import journal, note, noted
 from vfxswap_plugins.media.sequence_plan import (
@@ -89,6 +89,7 @@ class SequenceWriter(Writer):
         self._notes, self._noting = journal(path, first, last), Lock()
         self._written: list[Path] = []
         PendingFile(self._pattern.path(first)).remove()  # says now that the folder cannot be written to
+        remove_stale(self._pattern)
         threads = own.threads or threads_for(like)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="write")
         self._behind: deque[Future[Path]] = deque()

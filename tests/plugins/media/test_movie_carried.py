@@ -179,3 +179,20 @@ def test_frames_without_times_are_counted_by_the_rate(make_movie: MakeMovie, pac
     assert [time for time, _ in packets(path, "video")] == [Fraction(1001 * i, 24000) for i in range(3)]
     with MovieReader(path) as reader:
         assert (reader.info.timecode, reader.info.rate) == ("01:00:00:01", Fraction(24000, 1001))
+
+
+def test_bytes_that_are_no_text_and_no_timecode_stay_behind(tmp_path: Path) -> None:
+    """As in DPX headers that nobody filled."""
+    like = plate_of("gbrp10le", tmp_path, count=1)
+    rubbish = {"dpx:Format": "\udca4\udca2I", "dpx:FrameId": "T\x01\x1e", "Copyright": "Großstudio\nline 2"}
+    like = replace(like, path=tmp_path / "plate.%04d.dpx", timecode="23:49:62:34", metadata=rubbish)
+    tags = ColorTags(Primaries.BT709, Transfer.SRGB, Matrix.RGB, Range.FULL)
+    with MovieWriter(tmp_path / "o.mov", MovieOptions(), like=like, tags=tags, first=1, last=1) as writer:
+        writer.write(Frame(1, Picture([np.zeros((192, 320), np.uint16)] * 3, like.layout, tags)))
+        (path,) = writer.finish()
+    (said,) = MovieWriter.remarks(path, MovieOptions(), like, tags)
+    assert "timecode '23:49:62:34' is none at 24 frames a second, and is left out" in said
+    with MovieReader(path) as reader:
+        assert reader.info.timecode is None
+        assert reader.info.metadata["Copyright"] == "Großstudio\nline 2"
+        assert not {"dpx:Format", "dpx:FrameId"} & set(reader.info.metadata)

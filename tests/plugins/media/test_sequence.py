@@ -355,6 +355,20 @@ def test_a_lossy_compression_is_remarked_upon(tmp_path: Path) -> None:
     assert SequenceWriter.remarks(tmp_path / "o.%d.exr", SequenceOptions(), whole, like.tags) == []
 
 
+def test_what_a_killed_run_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    like = exr_info(tmp_path)
+    old = (".o.1001_v1.4711-0a1b2c3d.tmp.exr", ".o.1002_v1.12-ffffffff.tmp.exr")
+    others = (".o.1003_v2.12-ffffffff.tmp.exr", "o.1001_v1.exr", ".p.1001_v1.12-ffffffff.tmp.exr", ".o.tmp.exr")
+    for name in (*old, *others):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / ".o.1004_v1.12-ffffffff.tmp.exr").touch()
+    pattern = tmp_path / "o.%04d_v1.exr"
+    with SequenceWriter(pattern, SequenceOptions(), like=like, tags=like.tags, first=1001, last=1006):
+        left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*others, ".o.1004_v1.12-ffffffff.tmp.exr"}
+
+
 def test_many_threads_write_the_same_files(tmp_path: Path) -> None:
     plate = sequence(tmp_path / "in", ".tif", 16, count=9)
     one = deliver(plate, tmp_path / "one" / "o.%d.tif", threads=1)

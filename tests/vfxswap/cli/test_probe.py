@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import OpenEXR
 import pytest
 
 from vfxswap.cli import main
@@ -63,6 +66,22 @@ def test_programs_get_all_of_it(sequence: Path, capsys: pytest.CaptureFixture[st
         "alpha": False,
         "chroma_log2": [0, 0],
     }
+
+
+def test_layers_and_files_that_do_not_fit_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"{layer}{letter}" for layer in ("", "diff.", "spec.") for letter in "RGB"]
+    pixels = {name: np.zeros((4, 6), np.float16) for name in names}
+    for number in (1, 2, 3, 4):
+        some = pixels if number < 3 else {name: pixels[name] for name in "RGB"}
+        OpenEXR.File({"type": OpenEXR.scanlineimage}, some).write(str(tmp_path / f"a.{number}.exr"))
+    path = str(tmp_path / "a.%d.exr")
+    assert main(["probe", path]) == 0
+    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["layers"].strip() == "rgba, diff, spec"
+    assert re.match(r"3-4: .*a\.3\.exr has the channels B half, G half, R half, while", lines["unfit"].strip())
+    assert main(["probe", path, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["layer"], found["layers"], list(found["unfit"])) == ("rgba", ["rgba", "diff", "spec"], ["3", "4"])
 
 
 def test_a_movie_is_probed_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -264,6 +264,18 @@ def test_the_cryptomatte_has_each_identitys_share_by_rank() -> None:
     np.testing.assert_allclose(shares.sum(axis=0), whole(frame, "matte")[0], atol=1e-3)
 
 
+def test_a_face_that_is_nobodys_covers_others_and_has_no_id() -> None:
+    picture = plate_of(HALF)
+    nobody = replace(face_of(picture, place(50, 30), "friend"), identity=None)
+    frame = made(picture, [face_of(picture, place(20, 12, scale=1.3), "hero"), nobody])
+    ids, shares = whole(frame, "id")[0::2], whole(frame, "id")[1::2]
+    assert set(np.unique(ids)) == {0.0, float(cryptomatte.id_of("hero"))}
+    assert 0 < shares.sum() < whole(frame, "matte").sum()
+    alone = made(picture, [nobody], order=LayerOrder(("id",), "files", ()))
+    assert whole(alone, "id").shape[0] == 4
+    assert not whole(alone, "id").any()
+
+
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_layers_lie_in_the_picture_as_it_is_stored(rotation: int) -> None:
     picture = plate_of(HALF)

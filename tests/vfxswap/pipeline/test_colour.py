@@ -163,6 +163,8 @@ def test_another_face_space(loaded: Loaded, pipeline_text: str) -> None:
     assert plan.face is not None
     assert plan.face.name == "Gamma 2.2 Encoded Rec.709"
     assert plan.key != loaded().key
+    same = loaded(pipeline_text.replace("[shot]", '[shot]\nface_space = "srgb_rec709_scene"'))
+    assert same.face is None, "the usual one by another name"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import opentimelineio as otio
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vfxswap.errors import UsageError
@@ -26,7 +26,7 @@ def span(start: float, count: float, rate: Fraction) -> otio.opentime.TimeRange:
     return otio.opentime.TimeRange(time(start, float(rate)), time(count, float(rate)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rate=RATES,
     media=st.integers(0, 2_000_000),

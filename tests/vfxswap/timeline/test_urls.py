@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vfxswap.errors import UsageError
@@ -56,6 +56,7 @@ def test_what_is_no_file_here_is_refused(url: str, message: str) -> None:
         path_of(url, FOLDER)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="/\0\\", exclude_categories=["C"]), min_size=1))
 def test_every_name_is_read_as_it_is_written(name: str) -> None:
     if name not in {".", ".."}:
