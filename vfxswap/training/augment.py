@@ -65,7 +65,8 @@ def varied(draw: Draw, options: Augment, dice: torch.Generator, *, bend: bool, d
     even = functional.affine_grid(place, [count, 1, size, size], align_corners=False)
     bent = even + _bends(count, size, options.warp if bend else 0.0, dice).to(device)
     targets = functional.grid_sample(targets, even, padding_mode="border", align_corners=False)
-    seen = functional.grid_sample(inputs[:, :3], bent, padding_mode="border", align_corners=False)
+    looked = functional.grid_sample(inputs[:, :4], bent, padding_mode="border", align_corners=False)
+    seen = _elsewhere(looked[:, :3], looked[:, 3:], options, dice)
     tone = _tones(targets, len(inputs) - draw.paired, options, dice)
     seen = _degraded(tone(seen), options, dice)
     return Batch(
@@ -109,6 +110,17 @@ def _bends(count: int, size: int, warp: float, dice: torch.Generator) -> Tensor:
     coarse = functional.pad(coarse, (1, 1, 1, 1))
     fine = functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
     return fine.permute(0, 2, 3, 1)
+
+
+def _elsewhere(seen: Tensor, mattes: Tensor, options: Augment, dice: torch.Generator) -> Tensor:
+    """Some faces in somebody else's surroundings, so that hair, collars and walls say nothing of what a face does."""
+    count, size = len(seen), seen.shape[-1]
+    order, wants = torch.randperm(count, generator=dice), torch.rand(count, generator=dice) < options.surroundings
+    near, soft = 2 * (size // 64) + 1, 2 * (size // 48) + 1
+    wide = functional.max_pool2d(mattes, near, 1, near // 2)
+    edge = functional.avg_pool2d(wide, soft, 1, soft // 2, count_include_pad=False)
+    keep = torch.where(wants.to(seen.device)[:, None, None, None], edge, 1.0)
+    return torch.lerp(seen[order.to(seen.device)], seen, keep)
 
 
 class _Tones(NamedTuple):

@@ -192,6 +192,13 @@ class Augment(Table):
         description="Share of faces that get the colour statistics of somebody else's, input and target alike, so that"
         " a decoder learns to follow the plate's skin tone.",
     )
+    surroundings: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of inputs whose face is seen in another's surroundings, so that hair and background do not"
+        " decide what a face does.",
+    )
     degrade: float = Field(
         default=0.3, ge=0, le=1, description="Share of inputs that are blurred, noisy or coarsely coded."
     )

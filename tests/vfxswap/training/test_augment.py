@@ -13,7 +13,9 @@ from vfxswap.training.augment import Batch, dice_for, varied
 from vfxswap.training.faces import Draw
 from vfxswap.training.tables import Augment
 
-OFF = dict.fromkeys(("warp", "rotation_degrees", "scale", "shift", "flip", "light", "borrow_tone", "degrade"), 0.0)
+OFF = dict.fromkeys(
+    ("warp", "rotation_degrees", "scale", "shift", "flip", "light", "borrow_tone", "surroundings", "degrade"), 0.0
+)
 CPU = torch.device("cpu")
 CORNERS = torch.tensor([(-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5), (0.25, 0.75)])
 
@@ -58,6 +60,17 @@ def test_landmarks_move_with_the_picture(options: dict[str, float]) -> None:
     assert not torch.allclose(moved.points, there.points, atol=0.02)
 
 
+def test_surroundings_are_exchanged_and_faces_are_not() -> None:
+    batch, plain = made(surroundings=1.0), made()
+    face = plain.mattes > 0.5
+    assert torch.equal(batch.inputs * face, plain.inputs * face)
+    assert torch.equal(batch.targets, plain.targets)
+    corner = (..., slice(0, 4), slice(0, 4))
+    theirs = [next(k for k in range(4) if torch.allclose(one, plain.inputs[k][corner])) for one in batch.inputs[corner]]
+    assert sorted(theirs) == [0, 1, 2, 3]
+    assert theirs != [0, 1, 2, 3]
+
+
 def test_of_mirrored_faces_no_landmarks_are_known() -> None:
     assert bool(made(flip=1.0).points.isnan().all())
     assert torch.allclose(made().points, draw().points)
@@ -73,6 +86,7 @@ def test_of_mirrored_faces_no_landmarks_are_known() -> None:
         ({"light": 0.5}, True),
         ({"borrow_tone": 1.0}, True),
         ({"warp": 0.2}, False),
+        ({"surroundings": 1.0}, False),
         ({"degrade": 1.0}, False),
     ],
 )
