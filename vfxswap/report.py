@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vfxswap.clock import FrameRange
-from vfxswap.errors import ExitCode, UsageError
+from vfxswap.errors import ExitCode, MediaError, UsageError
 from vfxswap.files import FramePattern, stamp_of
 
 REPORT_SUFFIX = ".report.jsonl"
@@ -119,7 +119,11 @@ class Report:
         yield self.summary()
 
     def write(self, path: Path) -> None:
-        """Writes the lines; the file appears whole or not at all."""
+        """Writes the lines; the file appears whole or not at all.
+
+        Raises:
+            MediaError: It cannot be written; says why the run stopped, too.
+        """
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
             with temporary.open("w", encoding="utf-8") as file:
@@ -127,6 +131,13 @@ class Report:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+        except OSError as error:
+            why = f"{self.error}; and " if self.error else ""
+            raise MediaError(
+                f"{why}the report {path} cannot be written: {error.strerror or error}; free some space, or deliver"
+                " elsewhere",
+                path=path,
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
         self.path = path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ def terminated_like_interrupted() -> Iterator[None]:
 
 def summary_lines(report: Report) -> list[str]:
     """What a run did, for people."""
-    outputs = ", ".join(str(path) for path in report.outputs) or "nothing"
+    outputs = _in_short(report.outputs)
     if report.already_done:
         there = f"{outputs}: is there already, complete and made from the very same things; nothing to do"
         return [there, *_remarks(report)]
@@ -102,6 +102,13 @@ def summary_lines(report: Report) -> list[str]:
     ]
     lines += [f"  {count} x {note}" for note, count in facts["notes"].items()] + _remarks(report)
     return [*lines, f"report: {report.path}"] if report.path else lines
+
+
+def _in_short(outputs: Sequence[Path]) -> str:
+    """One file by its name, a sequence by its first and last."""
+    if len(outputs) > 1:
+        return f"{outputs[0]} .. {outputs[-1].name}"
+    return str(outputs[0]) if outputs else "nothing"
 
 
 def _remarks(report: Report) -> list[str]:

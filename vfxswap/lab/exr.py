@@ -94,7 +94,7 @@ def write_exr(
     header.channelnames = tuple(planes)
     header.attribute("compression", "zip")
     header.attribute("DateTime", _NO_DATE)
-    header.attribute("FramesPerSecond", oiio.TypeDesc("rational"), (rate.numerator, rate.denominator))
+    header.attribute("framesPerSecond", oiio.TypeDesc("rational"), (rate.numerator, rate.denominator))
     if "R" in planes:
         name, chromaticities = _SPACES[primaries]
         header.attribute("oiio:ColorSpace", name)

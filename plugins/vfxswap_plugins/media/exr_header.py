@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -110,6 +111,12 @@ class PartHead:
         """Name of the compression; a number where it is not known."""
         number = (self.value("compression") or b"\0")[0]
         return COMPRESSIONS[number] if number < len(COMPRESSIONS) else f"number {number}"
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second, by OpenEXR's name, or by that under which OpenImageIO writes what it calls so."""
+        found = (self.numbers(name, "iI") for name in ("framesPerSecond", "FramesPerSecond"))
+        return next((Fraction(int(up), int(down)) for up, down in filter(None, found) if up > 0 and down), None)
 
     @property
     def channels(self) -> tuple[ExrChannel, ...]:

@@ -168,8 +168,8 @@ def _stored(head: ExrHead, path: Path, layer: str | None) -> Stored:
         canvas=display,
         layer=found.layer,
         layers=found.layers,
-        rate=_rate(part),
-        timecode=None if word is None else unpacked(word, _rate(part)),
+        rate=part.rate,
+        timecode=None if word is None else unpacked(word, part.rate),
         code_word=word,
         reel=part.text("reelName"),
         metadata={
@@ -260,13 +260,6 @@ def _tags(interop: str | None) -> ColorTags:
     if space is None:
         return ColorTags(transfer=Transfer.LINEAR, matrix=Matrix.RGB, range=Range.FULL)
     return ColorTags(space.primaries, space.transfer, Matrix.RGB, Range.FULL)
-
-
-def _rate(part: PartHead) -> Fraction | None:
-    found = part.numbers("framesPerSecond", "iI")
-    if found is None or found[0] <= 0 or found[1] == 0:
-        return None
-    return Fraction(int(found[0]), int(found[1]))
 
 
 def _code_word(part: PartHead) -> int | None:

@@ -204,7 +204,7 @@ def with_rate(data: bytes, rate: Fraction) -> bytes:
     """A file whose parts say their rate, where they did not."""
     head, size = read_head(data)
     said = Attribute(b"framesPerSecond", b"rational", struct.pack("<iI", rate.numerator, rate.denominator))
-    parts = tuple(part if part.value("framesPerSecond") else part.with_more(said) for part in head.parts)
+    parts = tuple(part if part.rate else part.with_more(said) for part in head.parts)
     return data if parts == head.parts else with_head(data, size, replace(head, parts=parts))
 
 

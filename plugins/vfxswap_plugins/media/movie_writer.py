@@ -41,6 +41,11 @@ _PLATE_NOTES = frozenset(
 )
 """Keys of `PlateInfo.metadata` that are the reader's own remarks."""
 
+_OF_PICTURES = frozenset(
+    {"colorInteropID", "oiio:ColorSpace", "dpx:Transfer", "dpx:Colorimetric", "compression", "planarconfig"}
+)
+"""Keys by which a picture's file tells how it stores its samples, which is not how the movie does."""
+
 
 _FEW = 2
 """x265 gives no decoding times to a stream of at most so many pictures, which cannot be reordered anyway."""
@@ -209,7 +214,7 @@ class MovieWriter(Writer):
         target = av.open(str(self._pending.temporary), "w", format=self._plan.container, options=options)
         self._target: OutputContainer = self._files.enter_context(target)
         texts = self._like.metadata.items()
-        notes = {key: value for key, value in texts if key not in _PLATE_NOTES and _is_text(value)}
+        notes = {key: value for key, value in texts if key not in _PLATE_NOTES | _OF_PICTURES and _is_text(value)}
         if self._plan.container == "mxf" and self._like.reel:
             notes["reel_name"] = self._like.reel  # FFmpeg looks for the name of the tape package here
         self._target.metadata.update(notes)

@@ -218,6 +218,8 @@ def test_the_header_says_windows_time_and_colour(tmp_path: Path) -> None:
     assert (stored.tags.primaries, stored.tags.transfer) == (Primaries.AP1, Transfer.LINEAR)
     assert stored.pixel_aspect == 2
     assert stored.metadata["comment"] == "a lens test"
+    by_oiio = part(RGBA, FULL, FULL, FramesPerSecond=Fraction(25), timeCode=OpenEXR.TimeCode())
+    assert describe_exr(write(tmp_path / "c.exr", by_oiio)).rate == 25
     plain = describe_exr(write(tmp_path / "b.exr", part({"R": "float", "G": "float", "B": "float"}, FULL, FULL)))
     assert (plain.display, plain.tags.primaries, plain.timecode) == (None, Primaries.UNSPECIFIED, None)
 

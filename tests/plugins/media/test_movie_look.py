@@ -162,6 +162,13 @@ def test_the_display_says_the_tags(show: Deliver, display: str, codes: tuple[int
     assert error.mean() < 8  # 4:2:2
 
 
+def test_what_the_plates_files_say_of_their_own_colour_is_not_said_of_the_movie(tmp_path: Path, show: Deliver) -> None:
+    said = {"colorInteropID": "lin_ap1_scene", "oiio:ColorSpace": "lin_ap1_scene", "comment": "a lens test"}
+    info, _ = frames_of(show("o.mov", light(), like=plate(tmp_path, metadata=said), **REC709))
+    assert info.metadata.get("comment") == "a lens test"
+    assert not {"colorInteropID", "oiio:ColorSpace"} & info.metadata.keys()
+
+
 def test_the_default_codecs_of_a_view(tmp_path: Path) -> None:
     hdr: dict[str, Any] = {"display": "Rec.2100-PQ - Display"}
     for options, suffix, like, wanted in (

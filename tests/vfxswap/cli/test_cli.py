@@ -15,7 +15,8 @@ import pytest
 import vfxswap
 from vfxswap.cli import main
 from vfxswap.cli.output import columns, list_problems
-from vfxswap.cli.pipelines import terminated_like_interrupted
+from vfxswap.cli.pipelines import summary_lines, terminated_like_interrupted
+from vfxswap.report import Report
 
 PASS = '[shot]\nplate = "sh010.plate"\nframes = "1-4"\n[delivery]\npath = "out/b.out"\n'
 
@@ -112,6 +113,13 @@ def test_run_writes_and_tells(shell: Shell, project: Path) -> None:
     assert lines[:4] == ["Progress: 25%", "Progress: 50%", "Progress: 75%", "Progress: 100%"]
     assert lines[4].startswith("out/b.out: 4 frames, 0 with a face put in, 0 less than perfect; 0:0")
     assert lines[5] == "report: out/b.out.report.jsonl"
+
+
+def test_a_sequence_is_told_by_its_ends() -> None:
+    files = tuple(Path("out") / f"sh010.{number}.exr" for number in range(1001, 2001))
+    lines = summary_lines(Report(outputs=files, already_done=True))
+    assert lines[0].startswith("out/sh010.1001.exr .. sh010.2000.exr: is there already")
+    assert summary_lines(Report(already_done=True))[0].startswith("nothing: ")
 
 
 def test_run_again_does_nothing_and_another_job_is_refused(shell: Shell, project: Path) -> None:
