@@ -44,8 +44,8 @@ class SteadyLandmarks(Stage[SteadyLandmarksOptions]):
     and one that is seen but once is left alone. Frames of low confidence count for little.
 
     Measured with `facemesh` on lab shots, against the true landmarks: trembling (root mean square second difference of
-    the error) -82 % on a head at rest, -78 % on one that moves slowly, -46 % on the resting parts of one that speaks.
-    Points faster than 4 % of the eyes' distance a frame keep their error, to a tenth of a percent.
+    the error) -84 % on a head at rest, -79 % on one that moves slowly, -47 % on the resting parts of one that speaks.
+    Points faster than 4 % of the eyes' distance a frame keep their error, to a fifth of a percent.
     """
 
     Options = SteadyLandmarksOptions
