@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vfxswap.alignment import CropSpec
 from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.errors import ShapeError
 from vfxswap.geometry import Affine, Box, Landmarks, Points, scale_of
@@ -130,6 +131,8 @@ class Face:
     """Similarity from plate to crop pixels."""
     crop_size: int = 0
     """Side of the crop in pixels."""
+    crop_spec: CropSpec | None = None
+    """How the similarity follows from the landmarks; None where neither the aligner nor a swapper has asked for it."""
     identity: str | None = None
     """Who is put in; None leaves the face as it is."""
     crop: Tensor | None = None

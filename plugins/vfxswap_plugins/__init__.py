@@ -28,6 +28,13 @@ def vfxswap_stages() -> list[StageOffer]:
             "points5", "aligner", "vfxswap_plugins.aligners.points5:Points5", "the detector's own points", _LICENCE
         ),
         StageOffer(
+            "steady-landmarks",
+            "stage",
+            "vfxswap_plugins.landmarks.steady:SteadyLandmarks",
+            "landmarks without trembling",
+            _LICENCE,
+        ),
+        StageOffer(
             "portrait", "swapper", "vfxswap_plugins.swappers.portrait:PortraitSwapper", "a still, warped", _LICENCE
         ),
         StageOffer(

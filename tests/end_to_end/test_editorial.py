@@ -123,6 +123,17 @@ def test_a_clip_says_plate_and_frames(cut: Path, ran: Callable[..., Any], tmp_pa
     assert report.run["timecode"] == "01:00:00:03"
 
 
+def test_a_pipeline_file_named_from_elsewhere_finds_the_cuts_media(
+    cut: Path, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The media's URL is relative to the timeline, the timeline to the pipeline file, and that to where one stands."""
+    (tmp_path / "pipelines").mkdir()
+    file = pipeline(tmp_path / "pipelines", f'timeline = "../{cut.name}"\nclip = "sh010"')
+    monkeypatch.chdir(tmp_path)
+    report = vfxswap.run(file.relative_to(tmp_path), host=host, device="cpu")
+    assert [path.name for path in report.outputs] == [f"sh010.{number}.exr" for number in range(1004, 1008)]
+
+
 def test_a_clip_of_a_file_url_counts_from_its_media(cut: Path, ran: Callable[..., Any]) -> None:
     report = ran('timeline = "cut.otio"\nclip = "sh020"')
     assert [record.frame for record in report.frames] == [3, 4, 5, 6]

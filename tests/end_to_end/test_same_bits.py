@@ -55,11 +55,15 @@ path = "../demo-out/framewise.mkv"
 """
 LOCKED = (
     FRAMEWISE.replace('use = "mkl"', 'use = "idt"\nlock = "shot"\nlock_frames = 3')
+    .replace(
+        "crop_size = 96",
+        'crop_size = 96\n[[stages]]\nuse = "steady-landmarks"\nradius_frames = 2\ntolerance_percent = 2',
+    )
     .replace("framewise", "locked")
     .replace("detail = 0.5", 'detail = 0.5\n[[stages]]\nuse = "flow-deflicker"\nradius_frames = 1')
     .replace("pyramid", "poisson")
 )
-"""Two windows in a row, and a survey before the run."""
+"""Three windows in a row, one of them before the crops, and a survey before the run."""
 WEIGHTS = FRAMEWISE.replace(
     'use = "portrait"\nidentity = "hero"',
     'use = "autoencoder"\nidentity = "hero"\nmorph_to = "double"\nmorph = 0.3\npresharpen = 0.5\nmask_blur_percent = 2',

@@ -77,7 +77,7 @@ class AlignerDriver(Driver):
     def _placed(self, face: Face, marks: Landmarks) -> Face:
         options: AlignerOptions = self.stage.options
         matrix = options.crop.plate_to_crop(marks)
-        return replace(face, landmarks=marks, plate_to_crop=matrix, crop_size=options.crop_size)
+        return replace(face, landmarks=marks, plate_to_crop=matrix, crop_size=options.crop_size, crop_spec=options.crop)
 
     def _outside(self, frame: Frame, face: Face) -> bool:
         size = self.shot.view.upright_size(frame.plate)
@@ -87,7 +87,7 @@ class AlignerDriver(Driver):
         spec = self.shot.crops.get(face.identity or "")
         if spec is not None:
             matrix = spec.plate_to_crop(given(face.landmarks))
-            face = replace(face, plate_to_crop=matrix, crop_size=spec.size_px)
+            face = replace(face, plate_to_crop=matrix, crop_size=spec.size_px, crop_spec=spec)
         if self.shot.roles and face.identity is None:
             return face  # nobody will look at its pixels
         return replace(face, crop=cutter.cut(index, given(face.plate_to_crop), face.crop_size))

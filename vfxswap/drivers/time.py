@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from vfxswap.crops import small_picture
+from vfxswap.crops import cut_crop, small_picture
 from vfxswap.drivers.base import Around, Driver, Shot, Step, checked, given
 from vfxswap.frame import Face, FaceWindow, Frame
 from vfxswap.geometry import iou
@@ -65,11 +65,31 @@ class GivenCuts(Step):
 
 
 class ProcessDriver(Driver):
-    """A plain stage: one frame at a time, with its window."""
+    """A plain stage: one frame at a time, with its window.
+
+    Where it gives landmarks, faces whose landmarks it has moved get the crops that follow from them.
+    """
 
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Driver`."""
-        return tuple(self.stage.process(neighbours(around, frame, self.span)) for frame in around.batch)
+        return tuple(self._worked(neighbours(around, frame, self.span)) for frame in around.batch)
+
+    def _worked(self, window: Window) -> Frame:
+        frame = self.stage.process(window)
+        if "landmarks" not in self.stage.gives:
+            return frame
+        seen = {id(face.landmarks) for face in window.frame.faces}
+        faces = [face if id(face.landmarks) in seen else self._cut_again(frame, face) for face in frame.faces]
+        return frame.with_faces(faces)
+
+    def _cut_again(self, frame: Frame, face: Face) -> Face:
+        if face.crop_spec is None or face.landmarks is None:
+            return face  # made up by the stage, crop and all
+        matrix = face.crop_spec.plate_to_crop(face.landmarks)
+        face = replace(face, plate_to_crop=matrix)
+        if face.crop is None:
+            return face  # nobody will look at its pixels
+        return replace(face, crop=cut_crop(frame.plate, self.shot.view, matrix, face.crop_size))
 
 
 def neighbours(around: Around, frame: Frame, span: Span) -> Window:

@@ -33,6 +33,8 @@ FEWEST_PIXELS: Final = 16.0
 """Least sum of a matte, in pixels, from which colours are judged; below it every map is the identity."""
 _CODE: Final = 1 / 255
 _VARIANCE_FLOOR: Final = (_CODE / 4) ** 2  # added to both covariances: a flat crop is moved, not stretched
+_BEYOND: Final = 0.5
+"""So far beyond 0..1, in codes, a sample counts a quarter."""
 _OPPONENT: Final[Floats] = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]]) / np.sqrt([[3.0], [6.0], [2.0]])
 
 
@@ -209,7 +211,22 @@ def _sampled(swapped: Tensor, plate: Tensor, matte: Tensor, *, side_px: int) -> 
         colors.append(mean.flatten(1).double().cpu().numpy())
     pixels = share.flatten().double().cpu().numpy() * (matte.numel() / share.numel())
     kept = (pixels > 1e-3) & np.isfinite(colors[0] + colors[1]).all(axis=0)
-    return colors[0][:, kept], colors[1][:, kept], pixels[kept]
+    ours, theirs, counted = colors[0][:, kept], colors[1][:, kept], pixels[kept]
+    trusted = counted * _trust(ours, theirs)
+    if len(trusted) and (total := float(np.sum(trusted))) > 0:
+        counted = trusted * (float(np.sum(counted)) / total)
+    return ours, theirs, counted
+
+
+def _trust(*colors: Floats) -> Floats:
+    """`(n,)` 0..1: how far samples speak for the skin; 1 within 0..1, little for a kick or a lamp far beyond.
+
+    Moments follow what is far out: a red lamp of 40 over a twentieth of a face would colour all of it. The weight is
+    that of Geman and McClure's estimator (1987). Where a whole face is beyond white, all its samples count again alike.
+    """
+    beyond = np.max([np.maximum(-part, part - 1).max(axis=0, initial=0.0) for part in colors], axis=0)
+    weight: Floats = (1 + (np.maximum(beyond, 0) / _BEYOND) ** 2) ** -2
+    return weight
 
 
 def _root(matrix: Floats, exponent: float = 0.5) -> Floats:

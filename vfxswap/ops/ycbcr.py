@@ -114,9 +114,9 @@ def to_rgb(
         device: Where the result shall be.
 
     Returns:
-        `(3, h, w)` float32, 0..1 is black to white. Nothing is clipped but for floats beyond +-65504, and what is
-        not a number is 0: else one such sample would spread over all that is sampled or computed from it. Gray is
-        repeated.
+        `(3, h, w)` float32, 0..1 is black to white. Nothing is clipped but for floats beyond +-65504. An infinity is
+        1, a negative one and what is not a number 0: else one such sample would spread over all that is sampled or
+        computed from it. Gray is repeated.
 
     Raises:
         ColorError: Matrix or range is unspecified, or no matrix of Y'CbCr.
@@ -141,7 +141,7 @@ def to_rgb(
 
 
 def _finite(samples: Tensor) -> Tensor:
-    return samples.nan_to_num_(nan=0.0).clamp_(-_HALF_MAX, _HALF_MAX)
+    return samples.nan_to_num_(nan=0.0, posinf=1.0, neginf=0.0).clamp_(-_HALF_MAX, _HALF_MAX)
 
 
 def _matrixed(luma: Tensor, cb: Tensor, cr: Tensor, weights: _Weights, unit: float) -> Tensor:
@@ -214,8 +214,8 @@ def add_rgb_delta(
     changes only where it is touched, a chroma sample only if a pixel of its own block is (a neighbour that the filter
     reads is not enough, so that a pixel outside the matte keeps all its samples), and where the difference is less than
     half a code nothing changes. Integers are rounded to nearest (ties to even) and clipped to
-    `0..2^bits - 1`; float32 is not clipped, float16 stops at +-65504. A float sample that is infinite or not a number
-    keeps its bits: nothing can be added to it.
+    `0..2^bits - 1`; float32 is not clipped, float16 stops at +-65504. To a float sample that is infinite or not a
+    number nothing can be added: its pixel keeps all its bits, as its other channels alone would show another colour.
 
     Args:
         planes: As for `to_rgb`, writable.
@@ -234,6 +234,9 @@ def add_rgb_delta(
     _check_sizes(box, delta, mask)
     coding = _coding(layout, tags)
     region = np.s_[box.y0 : box.y1, box.x0 : box.x1]
+    if layout.is_float and layout.model == "rgb":
+        sound = np.logical_and.reduce([np.isfinite(plane[region]) for plane in planes[:3]])
+        mask = mask & torch.from_numpy(sound).to(mask.device)
     change = _masked(delta, mask)
     if layout.model == "rgb":
         for plane, channel in zip(planes[:3], change, strict=True):

@@ -67,7 +67,8 @@ def settle_clip(document: dict[str, Any], notes: Notes) -> Settled:
         why = clip.no_media or "its media is not known"
         _wrong(notes, "clip", f"nothing can be made of the clip: {why}; name its plate with [shot] plate", clip.name)
         return Settled(_with_plate(named, timeline), None, is_lost=True)
-    return Settled(_with_plate(named, str(clip.path)), Cut(path, clip, is_stated=False))
+    # Absolute, as what is relative in the file counts from its folder and not from here.
+    return Settled(_with_plate(named, str(clip.path.absolute())), Cut(path, clip, is_stated=False))
 
 
 def clips_of(document: Mapping[str, Any], notes: Notes) -> tuple[Clip, ...]:

@@ -73,5 +73,6 @@ def _frame(number: int) -> Frame:
 def _bits(frame: Frame) -> list[str]:
     """Fingerprints of all that a stage may change; how bytes differ, pytest writes out for minutes."""
     tensors = [tensor for face in frame.faces for tensor in (face.crop, face.swapped, face.matte) if tensor is not None]
-    planes = [*frame.plate.planes, *frame.picture.planes, *(tensor.cpu().numpy() for tensor in tensors)]
+    marks = [face.landmarks.points for face in frame.faces if face.landmarks is not None]
+    planes = [*frame.plate.planes, *frame.picture.planes, *(tensor.cpu().numpy() for tensor in tensors), *marks]
     return [hashlib.sha256(np.ascontiguousarray(plane).tobytes()).hexdigest() for plane in planes]

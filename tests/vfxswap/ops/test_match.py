@@ -251,3 +251,26 @@ def test_small_samples_stand_for_the_whole_crop() -> None:
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(ShapeError, match="colour match"):
         populations(face(1), face(2, size=64), matte(), side_px=64)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_lamp_far_beyond_white_does_not_colour_the_face(method: str) -> None:
+    """A twentieth of the plate's face is at (6, -2, 1.5), as a red kick of 40 in ACEScg is in the face space."""
+    ours, plate, weight = face(1), face(1) * 0.9, matte()
+    lit = plate.clone()
+    lit[:, :, 30:50, 40:60] = torch.tensor([6.0, -2.0, 1.5]).reshape(3, 1, 1)
+    wanted, found = (fitted(method, ours, one, weight)(ours) for one in (plate, lit))
+    assert float(((found - wanted).abs() * weight).max()) < 0.05
+
+
+def test_a_face_that_is_all_beyond_white_is_matched_all_the_same() -> None:
+    bright, weight = face(1) + 1.5, matte()
+    assert distance(fitted("mkl", face(1), bright, weight)(face(1)), bright, weight) < 0.03
+
+
+def test_within_white_samples_count_as_the_matte_says() -> None:
+    weight = matte()
+    found = populations(face(1).clamp(0, 1), face(2).clamp(0, 1), weight, side_px=96)
+    assert found is not None
+    pixels = weight.flatten()[weight.flatten() > 1e-3].double()
+    np.testing.assert_allclose(found[0].weights, (pixels / pixels.sum()).numpy(), rtol=1e-6)

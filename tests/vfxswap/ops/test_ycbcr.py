@@ -285,6 +285,20 @@ def test_float_planes_are_not_clipped_and_half_does_not_overflow() -> None:
     assert np.signbit(wide[0][0, 0])
 
 
+@pytest.mark.parametrize("spoilt", [np.inf, -np.inf, np.nan])
+def test_a_pixel_with_an_infinite_sample_keeps_all_its_samples(spoilt: float) -> None:
+    layout = PixelLayout("rgbf", "rgb", 16, is_float=True)
+    planes = [np.full((2, 2), 0.5, np.float16) for _ in range(3)]
+    planes[0][0, 1] = spoilt
+    box, before = Box(0, 0, 2, 2), [plane.copy() for plane in planes]
+    seen = to_rgb(planes, layout, TAGS, box, device=CPU)
+    assert seen[:, 0, 1].tolist() == [1.0 if spoilt > 0 else 0.0, 0.5, 0.5]
+    add_rgb_delta(planes, layout, TAGS, box, delta=torch.full((3, 2, 2), 0.25), touched=np.ones((2, 2), bool))
+    for plane, old in zip(planes, before, strict=True):
+        assert plane[0, 1].tobytes() == old[0, 1].tobytes()
+        assert plane[[0, 1, 1], [0, 0, 1]].tolist() == [0.75] * 3
+
+
 def test_alpha_is_left_alone() -> None:
     layout = PixelLayout("rgba", "rgb", 8, has_alpha=True)
     planes = noise(layout, 4, 4)
