@@ -33,7 +33,11 @@ def extract(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     identity: Annotated[str, typer.Option(metavar="NAME", help="Whose faces: a name under [identities].")],
     plate: Annotated[
         list[Path] | None,
-        typer.Option(metavar="SHOT", help="A shot of the identity itself, in place of the plate. May be repeated."),
+        typer.Option(
+            metavar="SHOT",
+            help="A shot of the identity itself, in place of the plate. May be repeated. Its colour is its own: say"
+            " --set shot.color_space=NAME where it has no tags.",
+        ),
     ] = None,
     stills: Annotated[
         list[Path] | None,
