@@ -131,8 +131,6 @@ class Face:
     """Similarity from plate to crop pixels."""
     crop_size: int = 0
     """Side of the crop in pixels."""
-    crop_spec: CropSpec | None = None
-    """How the similarity follows from the landmarks; None where neither the aligner nor a swapper has asked for it."""
     identity: str | None = None
     """Who is put in; None leaves the face as it is."""
     crop: Tensor | None = None
@@ -147,6 +145,8 @@ class Face:
     """The mattes `(1, S, S)` under which blends put it into the picture, in their order."""
     notes: tuple[str, ...] = ()
     """Why this face is less than perfect, for the report."""
+    crop_spec: CropSpec | None = None
+    """How the similarity follows from the landmarks; None where neither the aligner nor a swapper has asked for it."""
 
     def __repr__(self) -> str:
         parts = [f"score {self.detection.score:.2f}"]
