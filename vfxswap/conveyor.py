@@ -17,6 +17,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 10.0
+"""How long a thread is waited for of which nobody knows whether it has begun."""
 
 
 class _End:
@@ -35,11 +37,17 @@ class ReadAhead(Generic[T]):
     def __init__(self, items: Iterable[T], *, depth: int, name: str) -> None:
         self._items = items
         self._channel: queue.Queue[T | _End] = queue.Queue(maxsize=depth)
-        self._stop = threading.Event()
+        self._stop, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._produce, name=name, daemon=True)
 
     def __enter__(self) -> Iterator[T]:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            # An interrupt while it starts leaves it running, on things that the caller is about to close.
+            self._stop.set()
+            self._ended.wait(_PATIENCE_SECONDS)
+            raise
         return self._consume()
 
     def __exit__(self, *_: object) -> None:
@@ -55,8 +63,11 @@ class ReadAhead(Generic[T]):
         except BaseException as caught:  # noqa: BLE001 - carried to the consumer, which raises it
             error = caught
         finally:
-            if isinstance(self._items, Generator):
-                self._items.close()  # in this thread, so that what it holds open is given back now
+            try:
+                if isinstance(self._items, Generator):
+                    self._items.close()  # in this thread, so that what it holds open is given back now
+            finally:
+                self._ended.set()
         self._put(_End(error))
 
     def _put(self, item: T | _End) -> bool:

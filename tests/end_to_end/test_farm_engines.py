@@ -130,7 +130,8 @@ def openjd(shell: Shell, tmp_path: Path, show: Path) -> Callable[..., subprocess
     assert made.returncode == 0, made.stderr
     (tmp_path / "job.yaml").write_text(made.stdout)
     assert yaml.safe_load(made.stdout)["specificationVersion"] == "jobtemplate-2023-09"
-    cli = [sys.executable, "-m", "openjd.cli"] if find_spec("openjd.cli.__main__") else [shutil.which("openjd")]
+    beside = Path(sys.executable).with_name("openjd")  # of an environment that was not activated
+    cli = [sys.executable, "-m", "openjd.cli"] if find_spec("openjd.cli.__main__") else [beside]
 
     def openjd(*words: object, folder: Path = show, **more: str) -> subprocess.CompletedProcess[str]:
         values = {"Pipeline": folder / "job.toml", "PlateFolder": folder, "DeliveryFolder": tmp_path / "out"}

@@ -58,6 +58,31 @@ def test_read_ahead_left_early_stops_its_thread_and_closes_the_items_in_it() -> 
     assert "reader-thread" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_read_ahead_interrupted_while_its_thread_starts_leaves_none_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever interrupts closes next what the thread reads from."""
+    busy, closed = threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            busy.set()
+            time.sleep(0.2)
+            yield 1
+        finally:
+            closed.set()
+
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        busy.wait(5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), ReadAhead(items(), depth=1, name="t"):
+        pass
+    assert closed.is_set()
+
+
 def test_parallel_gives_results_in_order_with_at_most_so_many_in_work() -> None:
     in_work, most = 0, 0
     lock = threading.Lock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -86,10 +86,22 @@ class ColorDriver(Driver):
                 return replace(face, notes=(*face.notes, "colour not matched: face in none of the surveyed frames"))
             colors = self._fit([face], [openings])
         swapped: Tensor = given(face.swapped)
-        matched = checked(colors.skin(swapped[None])[0], "matched colours", tuple(swapped.shape))
+        shape = tuple(swapped.shape)
+        matched = _unlifted(swapped, lambda picture: checked(colors.skin(picture[None])[0], "matched colours", shape))
         for mask, light in zip(openings, colors.openings, strict=True):
             matched = torch.lerp(matched, light(swapped), mask * light.trust)
         return replace(face, swapped=torch.lerp(swapped, matched, options.strength))
+
+
+def _unlifted(swapped: Tensor, match: Callable[[Tensor], Tensor]) -> Tensor:
+    """Matched colours, in which light over white is raised by no more than white is.
+
+    The face space is coded: a factor that suits skin would double a highlight of 40.
+    """
+    matched, white = match(swapped), swapped.clamp_max(1)
+    if torch.equal(white, swapped):
+        return matched
+    return torch.where(swapped > 1, torch.minimum(matched, match(white) + (swapped - white)), matched)
 
 
 def _in_crop(face: Face) -> Landmarks:

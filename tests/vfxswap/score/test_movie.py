@@ -218,5 +218,5 @@ def test_a_named_truth_brings_its_plate(tmp_path: Path) -> None:
 
 
 def test_an_unknown_colour_is_not_guessed(truth_folder: Path) -> None:
-    with pytest.raises(ColorError, match="unknown colour space"):
+    with pytest.raises(ColorError, match="has no colour space 'nonsense'"):
         score_movie(truth_folder / "truth.mkv", References.of(truth_folder), color_space="nonsense")

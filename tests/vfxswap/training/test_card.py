@@ -47,7 +47,7 @@ def test_it_says_whose_from_what_and_on_which_terms() -> None:
     for line in (
         "| File | `hero.safetensors` |",
         f"| sha256 | `{'ef' * 32}` |",
-        "| Architecture | comb-1, 32 px |",
+        "| Architecture | comb-2, 32 px |",
         "| Licence | CC0-1.0; paid work: not said |",
         "| Production | Night Train (de-age) |",
         f"| Started from | the trained file of sha256 `{'cd' * 32}` |",
