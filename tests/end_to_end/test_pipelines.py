@@ -162,12 +162,14 @@ def test_no_stages_pass_the_plate_through(place: Any, host: Host, decoded: Decod
 
 
 def test_two_people_become_two_others(place: Any, host: Host, watched: Path, decoded: Decode) -> None:
-    """Each is nearer to what was asked for than to the other's face."""
+    """Each is nearer to the truth than with the other's face."""
     report = run(host, place.pipelines / "two_people.toml")
     assert {record.identities for record in report.frames} == {("lead", "friend")}
     result = decoded(report.outputs[0])
     truth = decoded(place.shot / "two" / "truth.mkv")
-    crossed = [[np.hstack(np.hsplit(plane, 2)[::-1]) for plane in planes] for planes in truth]
+    exchanged = ("identities.lead.face.rank=2", "identities.friend.face.rank=1")
+    again = run(host, place.pipelines / "two_people.toml", *exchanged, out=place.shot / "two" / "crossed.mkv")
+    crossed = decoded(again.outputs[0])
     region = matte_of(watched / "0008.npz", (result[0][0].shape[1], result[0][0].shape[0]))
     halves = [region.copy(), region.copy()]
     middle = region.shape[1] // 2
@@ -175,7 +177,7 @@ def test_two_people_become_two_others(place: Any, host: Host, watched: Path, dec
     halves[1][:, :middle] = False
     for half in halves:
         assert half.any()
-        assert error(result, truth, half) < error(result, crossed, half)
+        assert error(result, truth, half) < 0.97 * error(crossed, truth, half)
 
 
 def test_a_variable_rate_keeps_its_times(
