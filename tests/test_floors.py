@@ -35,6 +35,7 @@ FLOORS: dict[int, set[str]] = {
         "models",
         "options",
         "report",
+        "setting",
         "stage",
         "timeline",
         "trackfile",

@@ -20,10 +20,12 @@ import torch
 from vfxswap.alignment import CropSpec
 from vfxswap.casting import Role
 from vfxswap.chunks import Batches, spans_to_compute
+from vfxswap.conveyor import Leash
 from vfxswap.crops import View
-from vfxswap.drivers import Shot, Step, driver_for
+from vfxswap.drivers import Driver, Shot, Step, driver_for
 from vfxswap.drivers.layers import KeepUnmatched, MakeLayers
 from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
+from vfxswap.drivers.tracking import TrackerDriver
 from vfxswap.errors import FrameFailed, PluginError, TruncatedPlate, VfxswapError
 from vfxswap.frame import Frame
 from vfxswap.geometry import Landmarks
@@ -32,7 +34,8 @@ from vfxswap.identity import Identity
 from vfxswap.line import Meter, Station, carry, reach
 from vfxswap.pipeline import Pipeline, PlannedStage
 from vfxswap.portraits import Eyes, look_at
-from vfxswap.stage import Aligner, Blend, ColorMatch, Detector, Setting, Span, Stage, Swapper, SwapperOptions
+from vfxswap.stage import Aligner, Blend, ColorMatch, Detector, Setting, Span, Stage, Swapper, SwapperOptions, Tracker
+from vfxswap.workers import worker_pool
 
 T = TypeVar("T")
 
@@ -98,6 +101,8 @@ class _Assembly:
             with _answering_for(label, planned.owner):
                 station = Station(label, planned.owner, self._step(planned))
                 self._survey(station, stations)
+            if isinstance(station.step, TrackerDriver):
+                stations = [other for other in stations if not _only_finds(other.step)]
             if "swapped" in self._plan.layers.names and issubclass(planned.cls, ColorMatch | Blend):
                 stations.append(Station("layers", _HOST, KeepUnmatched()))
             stations.append(station)
@@ -112,12 +117,15 @@ class _Assembly:
 
     def _time_steps(self) -> list[Station]:
         """The host's own steps: where shots begin, if any stage looks at neighbours."""
-        cuts = self._plan.shot.cuts
-        if cuts != "auto":
+        cuts = self._plan.shot.given_cuts
+        if cuts is not None:
             return [Station("cuts", _HOST, GivenCuts(frozenset(cuts)))]
-        if not any(self._made(planned).window != (0, 0) for planned in self._plan.stages):
+        if not any(self._minds_cuts(planned) for planned in self._plan.stages):
             return []
         return [Station("thumbnails", _HOST, Thumbnails(self._shot)), Station("cuts", _HOST, Cuts())]
+
+    def _minds_cuts(self, planned: PlannedStage) -> bool:
+        return issubclass(planned.cls, Tracker) or self._made(planned).window != (0, 0)
 
     def _made(self, planned: PlannedStage) -> Stage[Any]:
         width, height = self._plan.plate.width, self._plan.plate.height
@@ -182,31 +190,33 @@ class _Assembly:
 
     def _in_pool(self, work: Callable[[], T]) -> T:
         """Runs work as the line's tasks are run: on a thread of the pool, without gradients."""
-
-        def task() -> T:
-            with torch.inference_mode():
-                return work()
-
-        return self._shop.pool.submit(task).result()
+        return self._shop.pool.submit(_without_gradients, work).result()
 
     def _survey(self, station: Station, before: Sequence[Station]) -> None:
+        """Shows a step the frames that it wants to see, as they come from the steps before it."""
         step = station.step
         numbers = sorted(set(step.survey_frames()) - set(self._plan.plate.holes))
         if not numbers:
             return
-        frames: list[Frame] = []
+        line = [*before, *(Station(station.label, station.owner, glance) for glance in step.glances())]
+        with worker_pool(1) as own, Leash() as leash:
+            # Of a pool of its own, as it waits for the line's. Frames are let go as the step has seen them.
+            frames = leash.held(self._surveyed(station.label, line, numbers))
+            own.submit(_without_gradients, lambda: step.survey(frames)).result()
+
+    def _surveyed(self, label: str, line: Sequence[Station], numbers: Sequence[int]) -> Iterator[Frame]:
+        count = 0
         try:
-            for frame in rendered(self._shop, before, numbers):
-                frames.append(frame)  # noqa: PERF402 - those before a break are kept
+            for frame in rendered(self._shop, line, numbers):
+                yield frame
+                count += 1
         except TruncatedPlate as broken:
-            if not frames:
+            if count == 0:
                 raise
             # All chunks of this plate see the same break, and so decide alike.
             self._shop.remarks.append(
-                f"{broken}; what stage {station.label!r} decides once a shot, it decided by {len(frames)} of"
-                f" {len(numbers)} frames"
+                f"{broken}; what stage {label!r} decides once a shot, it decided by {count} of {len(numbers)} frames"
             )
-        self._in_pool(lambda: step.survey(frames))
 
 
 def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[int]) -> Iterator[Frame]:
@@ -227,6 +237,16 @@ def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[
                 yield from (frame for frame in batch if frame.number in wanted)
             if batches.broken is not None:
                 raise batches.broken
+
+
+def _only_finds(step: Step) -> bool:
+    """Whether all that a step gives are faces: a tracker after it has seen those of all frames already."""
+    return isinstance(step, Driver) and step.stage.gives == {"faces"}
+
+
+def _without_gradients(work: Callable[[], T]) -> T:
+    with torch.inference_mode():
+        return work()
 
 
 @contextmanager

@@ -86,6 +86,26 @@ class ReadAhead(Generic[T]):
             raise item.error
 
 
+class Leash:
+    """Ends what another thread iterates over when this context is left, so that nobody waits for the rest of it."""
+
+    def __init__(self) -> None:
+        self._let_go = threading.Event()
+
+    def __enter__(self) -> Leash:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._let_go.set()
+
+    def held(self, items: Iterator[T]) -> Iterator[T]:
+        """The items, until the context is left."""
+        for item in items:
+            if self._let_go.is_set():
+                break
+            yield item
+
+
 def parallel(pool: Executor, work: Callable[[T], R], items: Iterator[T], *, ahead: int) -> Iterator[R]:
     """Maps items on a pool, at most `ahead` at once, results in order.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,8 +63,12 @@ class Step(ABC):
         """Frames of the plate to look at before the run."""
         return ()
 
-    def survey(self, frames: Sequence[Frame]) -> None:  # noqa: B027 - most steps survey nothing
-        """Looks at them."""
+    def glances(self) -> Sequence[Step]:
+        """What the surveyed frames go through last, besides the steps before this one."""
+        return ()
+
+    def survey(self, frames: Iterator[Frame]) -> None:  # noqa: B027 - most steps survey nothing
+        """Looks at them, as they come; a plate that breaks off ends them."""
 
     @abstractmethod
     def frames(self, around: Around) -> tuple[Frame, ...]:
@@ -87,9 +91,9 @@ class Driver(Step):
         """See `Step`."""
         return self.stage.survey_frames(self.shot.first, self.shot.last)
 
-    def survey(self, frames: Sequence[Frame]) -> None:
+    def survey(self, frames: Iterator[Frame]) -> None:
         """See `Step`."""
-        self.stage.survey(frames)
+        self.stage.survey(list(frames))
 
     def work(self, around: Around) -> Batch:
         """Works on the batch, alone if the stage wants that."""
