@@ -24,6 +24,7 @@ FLOORS: dict[int, set[str]] = {
     0: {"errors", "clock", "color", "cryptomatte", "files", "geometry", "alignment", "ocio"},
     1: {"nets", "ops"},
     2: {
+        "analysis",
         "brief",
         "faceset",
         "frame",
@@ -93,6 +94,7 @@ PLACES: dict[str, set[str]] = {
     "kornia": {"plugins", "ops", "lab", "score", "training"},
     "tensorboard": {"training"},
     "cv2": {"plugins", "ops", "faceset", "facesets", "lab", "testing", "workers"},
+    "filelock": {"analysis"},
     "pluggy": {"hookspecs", "offers"},
     "typer": {"cli", "lab"},
     "rich": {"cli"},

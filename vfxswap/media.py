@@ -89,6 +89,11 @@ class PlateInfo:
         """Number of the last frame."""
         return self.first + self.count - 1
 
+    @property
+    def frame_of_reference(self) -> Box:
+        """The display window, or the whole picture where there is no other: what artists' coordinates count from."""
+        return Box(0, 0, self.width, self.height) if self.display is None else self.display
+
 
 class Reader(ABC):
     """Reads one plate. Opened by its constructor, used by one thread at a time, closed by `close`."""

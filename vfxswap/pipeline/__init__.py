@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vfxswap.pipeline.device import choose_device
+from vfxswap.pipeline.finding import finding_stages, head_of
 from vfxswap.pipeline.load import load, read_clips_of
 from vfxswap.pipeline.plan import Pipeline, PlannedStage
 from vfxswap.pipeline.reference import reference
@@ -17,6 +18,8 @@ __all__ = [
     "PlannedStage",
     "Shot",
     "choose_device",
+    "finding_stages",
+    "head_of",
     "load",
     "read_clips_of",
     "reference",

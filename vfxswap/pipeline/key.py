@@ -23,9 +23,9 @@ from vfxswap.pipeline.plan import Pipeline
 _LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless")
 """Installed packages whose version can change a result."""
 
-_NO_PIXELS = {"color_config", "frames", "timeline", "clip", "media", "handles"}
-"""Keys of [shot] that say which frames of which plate, and not what becomes of them; the configuration counts by what
-it holds."""
+_NO_PIXELS = {"color_config", "frames", "timeline", "clip", "media", "handles", "analysis", "edits"}
+"""Keys of [shot] that say which frames of which plate, and not what becomes of them; the configuration and
+edits count by what they hold."""
 
 
 def content_key(plan: Pipeline) -> str:
@@ -40,7 +40,7 @@ def content_key(plan: Pipeline) -> str:
     """
     whole = range(plan.plate.first, plan.plate.last + 1)
     facts: dict[str, Any] = {
-        "versions": {"vfxswap": vfxswap.__version__, **_versions()},
+        "versions": versions(),
         "device": plan.device.partition(":")[0],
         "shot": plan.shot.model_dump(exclude=_NO_PIXELS),
         "plate": [_stamp(path) for path in FramePattern(plan.plate.path).paths(whole)],
@@ -60,9 +60,10 @@ def content_key(plan: Pipeline) -> str:
             ]
             for stage in plan.stages
         ],
+        "edits": plan.edits.facts() if plan.edits else [],
         "delivery": [plan.writer.name, plan.delivery_path.suffix, _layers(plan), plan.writer_options.model_dump()],
     }
-    text = json.dumps(facts, sort_keys=True, default=partial(_encode, plan.path.parent))
+    text = json.dumps(facts, sort_keys=True, default=partial(encode, plan.path.parent))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -72,8 +73,9 @@ def _layers(plan: Pipeline) -> list[Any]:
     return [order.names, order.stored, order.identities] if order.names else []
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    found = {"vfxswap": vfxswap.__version__}
     for name in _LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)
@@ -82,8 +84,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _encode(folder: Path, value: object) -> object:
-    """Paths with what they hold; anything else by its own words."""
+def encode(folder: Path, value: object) -> object:
+    """What JSON has no words for: paths with what they hold (relative to a folder), anything else by its own words."""
     if isinstance(value, Path):
         return [_relative(value, folder), _contents(value)]
     return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)

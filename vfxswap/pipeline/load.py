@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli
 
+from vfxswap.analysis import Edits
 from vfxswap.brief import Brief
 from vfxswap.errors import PipelineError, PluginError, Problem, UsageError
 from vfxswap.files import is_pattern
@@ -23,6 +24,7 @@ from vfxswap.pipeline.colour import DEFAULT_FACE, check_stills
 from vfxswap.pipeline.cut import clips_of, settle_clip
 from vfxswap.pipeline.delivery import check_delivery, check_layers, check_timeline, order_of, paths_in, read_delivery
 from vfxswap.pipeline.device import choose_device
+from vfxswap.pipeline.finding import open_edits
 from vfxswap.pipeline.findings import check_licences, check_stages, with_files
 from vfxswap.pipeline.key import content_key
 from vfxswap.pipeline.people import check_parts, open_identities, read_identities
@@ -52,6 +54,7 @@ def load(  # noqa: PLR0913 - what a command line may say
     clip: str | None = None,
     device: str | None = None,
     today: date | None = None,
+    may_lack_edits: bool = False,
 ) -> Pipeline:
     """Reads a pipeline file and checks it against plate, plugins, models, consent records and disk.
 
@@ -68,6 +71,7 @@ def load(  # noqa: PLR0913 - what a command line may say
         clip: Stands in for [shot] clip.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; None is `auto`.
         today: For the consent records; None is today.
+        may_lack_edits: Whether the edits file that [shot] names may be not there yet, as it is going to be made.
 
     Raises:
         PipelineError: Something is wrong; holds everything that is.
@@ -81,6 +85,7 @@ def load(  # noqa: PLR0913 - what a command line may say
     notes = Notes(Origin(path, origins), [*(item for item in given if isinstance(item, Problem)), *problems])
     draft = _Draft(path, document, host, store, notes)
     draft.read(today or date.today(), device, own_frames)
+    draft.read_edits(may_lack=may_lack_edits)
     if notes.problems:
         raise PipelineError(notes.problems)
     return draft.settled(raw, tuple(item.words for item in wanted))
@@ -137,6 +142,7 @@ class _Draft:
         self.plate: OpenedPlate | None = None
         self.device = ""
         self.stages: tuple[PlannedStage, ...] = ()
+        self.edits: Edits | None = None
 
     def read(self, today: date, device: str | None, own_frames: str | None) -> None:
         """Reads and checks everything; what is wrong goes to the notes."""
@@ -166,6 +172,10 @@ class _Draft:
                 check_licences(self.stages, self.store, self.notes)
 
     def _check_names(self) -> None:
+    def read_edits(self, *, may_lack: bool) -> None:
+        """Reads and checks artists' edits, where there are any."""
+        self.edits = open_edits(self.shot, self.plate, tuple(self.entries), self.notes, may_lack=may_lack)
+
         for name in self.document:
             if name not in TABLES:
                 known = "[shot], [identities.NAME], [[stages]], [delivery]"
@@ -231,6 +241,7 @@ class _Draft:
             store=self.store,
             key="",
         )
+            edits=self.edits,
         return replace(plan, key=content_key(plan))
 
 

@@ -165,6 +165,17 @@ class Shot(Table):
         description="Frames at which a new shot starts, over which nothing is smoothed: found by the host, or a list of"
         " frame numbers (an empty list: there are none).",
     )
+    analysis: PipelinePath | None = Field(
+        default=None,
+        description="The file that keeps what is found in the plate (cuts, faces, tracks, landmarks), so that it is not"
+        " found again; a run makes and extends it. By default `NAME.analysis.npz` beside the pipeline file (with a"
+        " clip `NAME.CLIP.analysis.npz`), which `vfxswap analyze` alone makes. Changes no result.",
+    )
+    edits: PipelinePath | None = Field(
+        default=None,
+        description="The file with artists' edits of what was found, as `vfxswap tracks edit` writes it. By default"
+        " `NAME.edits.json` beside the pipeline file (with a clip `NAME.CLIP.edits.json`), where there is one.",
+    )
 
 
 class FaceRule(Table):
