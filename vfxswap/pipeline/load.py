@@ -152,6 +152,7 @@ class _Draft:
         self.shot = read_shot(self.document, self.notes)
         if self.shot is not None and not settled.is_lost:
             self.plate = open_plate(self.shot, self.host, self.notes, cut=settled.cut, own_frames=own_frames)
+            self.shot = self.plate.shot if self.plate is not None else self.shot
         self.entries = read_identities(self.document, self.notes)
         self.identities = open_identities(self.entries, self.shot, today, self.notes)
         if self.plate is not None:
