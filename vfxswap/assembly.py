@@ -8,7 +8,7 @@ stages before it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,12 +18,24 @@ from typing import Any, TypeVar
 import torch
 
 from vfxswap.alignment import CropSpec
+from vfxswap.analysis import Book, FoundFrame, Settled, Stand, settled
 from vfxswap.casting import Role
 from vfxswap.chunks import Batches, spans_to_compute
 from vfxswap.conveyor import Leash
 from vfxswap.crops import View
 from vfxswap.drivers import Driver, Shot, Step, driver_for
+from vfxswap.drivers.finding import AlignerDriver, DetectorDriver
 from vfxswap.drivers.layers import KeepUnmatched, MakeLayers
+from vfxswap.drivers.recall import (
+    EditedFaces,
+    GatherFaces,
+    Known,
+    Looking,
+    RecallFaces,
+    Tracks,
+    found_in,
+    tracks_in,
+)
 from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
 from vfxswap.drivers.tracking import TrackerDriver
 from vfxswap.errors import FrameFailed, PluginError, TruncatedPlate, VfxswapError
@@ -55,6 +67,12 @@ class Workshop:
     meter: Meter = field(default_factory=Meter)
     remarks: list[str] = field(default_factory=list)
     """What the report shall say of the run, besides its frames."""
+    book: Book | None = None
+    """What is known of the faces before, and takes what is found."""
+    only_looks: bool = False
+    """Whether the faces are only found, and neither cast nor cut."""
+    surveyed: Callable[[int], None] | None = None
+    """Is told the number of each frame that a stage looks at before the run."""
 
     @property
     def view(self) -> View:
@@ -86,6 +104,9 @@ class _Assembly:
         self._shop, self._stack, self._plan = workshop, stack, workshop.plan
         self._open: list[Stage[Any]] = []
         self._identities: dict[str, Identity] = dict(self._plan.identities)
+        self._cuts_seen: set[int] = set()
+        self._found: Mapping[int, FoundFrame] | None = None
+        self._is_aligned = False
         self._shot = Shot(
             view=workshop.view,
             first=self._plan.plate.first,
@@ -100,15 +121,54 @@ class _Assembly:
             label = planned.name if names[planned.name] == 1 else f"{planned.name} (stage {planned.index})"
             with _answering_for(label, planned.owner):
                 station = Station(label, planned.owner, self._step(planned))
-                self._survey(station, stations)
-            if isinstance(station.step, TrackerDriver):
-                stations = [other for other in stations if not _only_finds(other.step)]
+                stations, station = self._recalled(station, stations)
             if "swapped" in self._plan.layers.names and issubclass(planned.cls, ColorMatch | Blend):
                 stations.append(Station("layers", _HOST, KeepUnmatched()))
             stations.append(station)
         if self._plan.layers.made:
             stations.append(Station("layers", _HOST, MakeLayers(self._plan.layers, self._shot.view)))
         return stations
+
+    def _recalled(self, station: Station, before: list[Station]) -> tuple[list[Station], Station]:
+        """A stage and those before it, as far as the faces that it would find are not known already."""
+        step, book = station.step, self._shop.book
+        if isinstance(step, TrackerDriver):
+            step.tracks = self._whole(station, before, step)
+            return [other for other in before if not _only_finds(other.step)], station
+        if isinstance(step, DetectorDriver) and book is not None:
+            station = replace(station, step=RecallFaces(step, book))
+        if isinstance(step, AlignerDriver) and not self._is_aligned:
+            self._is_aligned = True
+            before, edits = self._edited(before)
+            step.known = Known(book, self._found, edits)
+            if self._shop.only_looks:
+                station = replace(station, step=Looking(step.stage.align, self._shot.view, step.known))
+        self._survey(station, before)
+        return before, station
+
+    def _whole(self, station: Station, before: Sequence[Station], step: TrackerDriver | GatherFaces) -> Tracks:
+        """The faces of the whole plate: from the analysis, or as this step sees them now."""
+        book = self._shop.book
+        self._found = None if book is None else book.whole
+        if self._found is None:
+            self._survey(station, before)
+            self._found = found_in(step.tracks, frozenset(self._cuts_seen))
+            if book is not None:
+                book.add(self._found.values())
+        return tracks_in(self._found)
+
+    def _edited(self, before: list[Station]) -> tuple[list[Station], Settled | None]:
+        """The line with artists' edits in it, which are held against all faces of the plate."""
+        plan = self._plan
+        if not plan.edits:
+            return before, None
+        if self._found is None:
+            gather = GatherFaces(self._shot)
+            self._whole(Station("faces", _HOST, gather), before, gather)
+        stand = Stand(plan.plate.frame_of_reference, self._shot.first, self._shot.last, tuple(plan.identities))
+        edits = settled(self._found or {}, plan.edits, stand, str(plan.edits_path))
+        line = [other for other in before if not _only_finds(other.step)]
+        return [*line, Station("edits", _HOST, EditedFaces(edits))], edits
 
     def declared_reach(self) -> Span:
         own = reach(self._time_steps())
@@ -117,10 +177,13 @@ class _Assembly:
 
     def _time_steps(self) -> list[Station]:
         """The host's own steps: where shots begin, if any stage looks at neighbours."""
+        book = self._shop.book
+        if book is not None and (whole := book.whole) is not None:
+            return [Station("cuts", _HOST, GivenCuts(frozenset(n for n, frame in whole.items() if frame.cut_before)))]
         cuts = self._plan.shot.given_cuts
         if cuts is not None:
             return [Station("cuts", _HOST, GivenCuts(frozenset(cuts)))]
-        if not any(self._minds_cuts(planned) for planned in self._plan.stages):
+        if book is None and not any(self._minds_cuts(planned) for planned in self._plan.stages):
             return []
         return [Station("thumbnails", _HOST, Thumbnails(self._shot)), Station("cuts", _HOST, Cuts())]
 
@@ -208,6 +271,10 @@ class _Assembly:
         count = 0
         try:
             for frame in rendered(self._shop, line, numbers):
+                if frame.cut_before:
+                    self._cuts_seen.add(frame.number)
+                if self._shop.surveyed is not None:
+                    self._shop.surveyed(frame.number)
                 yield frame
                 count += 1
         except TruncatedPlate as broken:
@@ -240,8 +307,8 @@ def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[
 
 
 def _only_finds(step: Step) -> bool:
-    """Whether all that a step gives are faces: a tracker after it has seen those of all frames already."""
-    return isinstance(step, Driver) and step.stage.gives == {"faces"}
+    """Whether all that a step gives are faces: who comes after it has seen those of all frames already."""
+    return isinstance(step, RecallFaces) or (isinstance(step, Driver) and step.stage.gives == {"faces"})
 
 
 def _without_gradients(work: Callable[[], T]) -> T:

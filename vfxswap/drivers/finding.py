@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 
+from vfxswap.analysis import exact
 from vfxswap.casting import cast
 from vfxswap.crops import PlateCutter, lies_outside, small_picture
-from vfxswap.drivers.base import Around, Driver, given
+from vfxswap.drivers.base import Around, Driver, Shot, given
+from vfxswap.drivers.recall import Known, Marks
 from vfxswap.errors import MediaError, ShapeError
 from vfxswap.frame import Detection, Face, Frame
 from vfxswap.geometry import Landmarks
@@ -38,7 +40,7 @@ class DetectorDriver(Driver):
         if size is not None:
             width, height = self.shot.view.upright_size(frame.plate)
             found = [detection.scaled(width / size[0], height / size[1]) for detection in found]
-        return frame.with_faces([Face(detection) for detection in found])
+        return frame.with_faces([Face(exact(detection)) for detection in found])
 
 
 class AlignerDriver(Driver):
@@ -46,14 +48,15 @@ class AlignerDriver(Driver):
 
     stage: Aligner[Any]
 
+    def __init__(self, stage: Aligner[Any], shot: Shot) -> None:
+        super().__init__(stage, shot)
+        self.known = Known()
+        """What is known of the faces before; whoever knows it puts it here."""
+
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Driver`."""
-        places = [(frame, face) for frame in around.batch for face in frame.faces]
-        cutter = PlateCutter([frame for frame, _ in places], self.shot.view)
-        marks = self.stage.align([face.detection for _, face in places], cutter)
-        if len(marks) != len(places):
-            raise ShapeError("sets of landmarks", expected=f"{len(places)}, one a face", actual=str(len(marks)))
-        found = enumerate(marks)
+        cutter = PlateCutter([frame for frame in around.batch for _ in frame.faces], self.shot.view)
+        found = enumerate(Marks(self.stage.align, self.shot.view, self.known).of(around.batch, cutter))
         return tuple(self._aligned(frame, [next(found) for _ in frame.faces], cutter) for frame in around.batch)
 
     def _aligned(self, frame: Frame, marks: Sequence[tuple[int, Landmarks | None]], cutter: PlateCutter) -> Frame:

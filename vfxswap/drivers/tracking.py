@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from torch import Tensor
 
+from vfxswap.analysis import exact
 from vfxswap.crops import View, small_picture
 from vfxswap.drivers.base import Around, Driver, Shot, Step
+from vfxswap.drivers.recall import Tracks, with_tracked
 from vfxswap.errors import ShapeError
-from vfxswap.frame import Face, Frame, Sighting, Tracked
+from vfxswap.frame import Frame, Sighting
 from vfxswap.stage import Tracker
 
 _PICTURE = "vfxswap.sighting"
-
-Tracks = Mapping[int, Sequence[Tracked]]
-"""The faces of each frame of the plate, by its number."""
 
 
 class TrackerDriver(Driver):
@@ -56,10 +55,7 @@ class TrackerDriver(Driver):
 
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Driver`."""
-        return tuple(
-            frame.with_faces([Face(face.detection, notes=face.notes) for face in self.tracks[frame.number]])
-            for frame in around.batch
-        )
+        return tuple(with_tracked(frame, self.tracks) for frame in around.batch)
 
 
 class _SmallPictures(Step):
@@ -93,4 +89,7 @@ def _checked(tracks: Tracks, seen: Sequence[int]) -> Tracks:
             raise ShapeError(
                 f"tracks of frame {number}", expected="a number for each face, no two alike", actual=str(named)
             )
-    return tracks
+    return {
+        number: tuple(face._replace(detection=exact(face.detection)) for face in faces)
+        for number, faces in tracks.items()
+    }
