@@ -58,6 +58,7 @@ FLOORS: dict[int, set[str]] = {
         "line",
         "nuke",
         "portraits",
+        "recall",
         "record",
         "render",
         "score",

@@ -21,17 +21,22 @@ class Book:
         head: Of what is found from now on.
         known: What is known before.
         needed: All frames that the plate has.
+        replaces: Whether what is found takes the place of a file that is there, whatever that is.
     """
 
     def __init__(
-        self, path: Path, head: Head, known: Mapping[int, FoundFrame], needed: Iterable[int], *, save: bool = True
+        self,
+        path: Path,
+        head: Head,
+        known: Mapping[int, FoundFrame],
+        needed: Iterable[int],
+        *,
+        replaces: bool = False,
     ) -> None:
-        self.path, self._head, self._save = path, head, save
+        self.path, self._head, self._replaces = path, head, replaces
         self._known, self._new = dict(known), dict[int, FoundFrame]()
         self._needed = frozenset(needed)
         self._lock, self._file = threading.Lock(), threading.Lock()
-        self.used = 0
-        """Frames that were taken from it."""
 
     def frame(self, number: int) -> FoundFrame | None:
         """What is known of a frame."""
@@ -74,6 +79,7 @@ class Book:
         with self._file:
             with self._lock:
                 new, self._new = self._new, {}
-            if new and self._save:
-                extend_analysis(self.path, Analysis(self._head, new))
+            if new:
+                extend_analysis(self.path, Analysis(self._head, new), replaces=self._replaces)
+                self._replaces = False
             return len(new)

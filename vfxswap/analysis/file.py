@@ -157,10 +157,15 @@ def write_analysis(path: Path, analysis: Analysis) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def extend_analysis(path: Path, analysis: Analysis) -> Analysis:
+def extend_analysis(path: Path, analysis: Analysis, *, replaces: bool = False) -> Analysis:
     """Adds frames to an analysis file, or makes it; several processes may do so at once, and all frames are in it then.
 
     What is there of another plate or of other settings is replaced.
+
+    Args:
+        path: The file.
+        analysis: What was found.
+        replaces: Whether the file is replaced, whatever is in it.
 
     Returns:
         What the file holds now.
@@ -171,7 +176,7 @@ def extend_analysis(path: Path, analysis: Analysis) -> Analysis:
     """
     make_folder(path.parent)
     with _locked(path):
-        there = read_analysis(path) if path.exists() else None
+        there = read_analysis(path) if path.exists() and not replaces else None
         if there is not None and is_alike(there.head, analysis.head):
             analysis = replace(analysis, found=merged(there.found, analysis.found))
         write_analysis(path, analysis)
