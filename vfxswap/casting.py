@@ -7,7 +7,7 @@ never take the same face: an earlier one in the pipeline file has the first choi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,12 +26,28 @@ class Role:
     """For `by = "like"`: the points of the still of the person in the plate."""
 
 
-def cast(frame: Frame, roles: Sequence[Role]) -> Frame:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Whose faces artists' edits say some tracks are; rules have no say in these."""
+
+    tracks: Mapping[int, str | None] = field(default_factory=dict)
+    """The identity that is put in by the number of the track; None leaves its faces as they are."""
+    bound: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """The identities of tracks that the piece between cuts has to which a frame belongs, by its number: there they are
+    nobody else, also where their face is not seen."""
+
+
+def cast(frame: Frame, roles: Sequence[Role], given: Given = Given()) -> Frame:
     """Gives each identity its face; notes an identity that finds none."""
-    taken: dict[int, str] = {}
+    tracks = [face.detection.track for face in frame.faces]
+    told = {i: given.tracks[track] for i, track in enumerate(tracks) if track is not None and track in given.tracks}
+    taken = {index: identity for index, identity in told.items() if identity is not None}
+    bound = given.bound.get(frame.number, frozenset())
     for role in roles:
-        free = [index for index in range(len(frame.faces)) if index not in taken]
-        chosen = choose(role, frame.faces, free)
+        if role.identity in taken.values():
+            continue
+        free = [index for index in range(len(frame.faces)) if index not in taken and index not in told]
+        chosen = None if role.identity in bound else choose(role, frame.faces, free)
         if chosen is None:
             frame = frame.noted(f"no face found for identity {role.identity}")
         else:

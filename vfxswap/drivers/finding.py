@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vfxswap.analysis import exact
-from vfxswap.casting import cast
+from vfxswap.casting import Given, cast
 from vfxswap.crops import PlateCutter, lies_outside, small_picture
 from vfxswap.drivers.base import Around, Driver, Shot, given
 from vfxswap.drivers.recall import Known, Marks
@@ -50,8 +50,16 @@ class AlignerDriver(Driver):
 
     def __init__(self, stage: Aligner[Any], shot: Shot) -> None:
         super().__init__(stage, shot)
-        self.known = Known()
+        self._known, self._given = Known(), Given()
+
+    @property
+    def known(self) -> Known:
         """What is known of the faces before; whoever knows it puts it here."""
+        return self._known
+
+    @known.setter
+    def known(self, known: Known) -> None:
+        self._known, self._given = known, known.given
 
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Driver`."""
@@ -64,7 +72,7 @@ class AlignerDriver(Driver):
         faces = {i: face for i, face in placed if not self._outside(frame, face)}
         if len(faces) < len(frame.faces):
             frame = frame.noted(f"{len(frame.faces) - len(faces)} of {len(frame.faces)} detections show no face")
-        frame = cast(frame.with_faces([*faces.values()]), self.shot.roles)
+        frame = cast(frame.with_faces([*faces.values()]), self.shot.roles, self._given)
         self._refuse_missing(frame)
         return frame.with_faces([self._cropped(face, i, cutter) for i, face in zip(faces, frame.faces, strict=True)])
 

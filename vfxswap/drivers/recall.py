@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vfxswap.analysis import Book, EditedFace, FoundFace, FoundFrame, Settled, exact_points
+from vfxswap.casting import Given
 from vfxswap.crops import PlateCutter, View
 from vfxswap.drivers.base import Around, Shot, Step
 from vfxswap.errors import ShapeError
@@ -122,6 +123,31 @@ class Known:
     found: Mapping[int, FoundFrame] | None = None
     """The faces of the whole plate as they were found; None where they come with the frames."""
     edits: Settled | None = None
+
+    @property
+    def given(self) -> Given:
+        """Whose faces the edits say some tracks are."""
+        edits = self.edits
+        if edits is None or self.found is None or not edits.identities:
+            return Given()
+        bound: dict[int, frozenset[str]] = {}
+        for piece in _pieces(self.found):
+            seen = {face.detection.track for number in piece for face in edits.faces[number]}
+            names = frozenset(name for track, name in edits.identities.items() if track in seen and name is not None)
+            bound |= dict.fromkeys(piece, names)
+        return Given(edits.identities, bound)
+
+
+def _pieces(found: Mapping[int, FoundFrame]) -> Iterator[list[int]]:
+    """The frames between cuts."""
+    piece: list[int] = []
+    for number in sorted(found):
+        if found[number].cut_before and piece:
+            yield piece
+            piece = []
+        piece.append(number)
+    if piece:
+        yield piece
 
 
 class Marks:
