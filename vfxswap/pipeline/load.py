@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from vfxswap.pipeline.delivery import check_delivery, check_layers, check_timeli
 from vfxswap.pipeline.device import choose_device
 from vfxswap.pipeline.finding import open_edits
 from vfxswap.pipeline.findings import check_licences, check_stages, with_files
-from vfxswap.pipeline.key import content_key
+from vfxswap.pipeline.key import with_keys
 from vfxswap.pipeline.people import check_parts, open_identities, read_identities
 from vfxswap.pipeline.plan import Pipeline, PlannedStage
 from vfxswap.pipeline.plate import OpenedPlate, open_plate, read_shot
@@ -172,11 +171,11 @@ class _Draft:
             if self.shot.paid_work:
                 check_licences(self.stages, self.store, self.notes)
 
-    def _check_names(self) -> None:
     def read_edits(self, *, may_lack: bool) -> None:
         """Reads and checks artists' edits, where there are any."""
         self.edits = open_edits(self.shot, self.plate, tuple(self.entries), self.notes, may_lack=may_lack)
 
+    def _check_names(self) -> None:
         for name in self.document:
             if name not in TABLES:
                 known = "[shot], [identities.NAME], [[stages]], [delivery]"
@@ -241,9 +240,9 @@ class _Draft:
             device=self.device,
             store=self.store,
             key="",
-        )
             edits=self.edits,
-        return replace(plan, key=content_key(plan))
+        )
+        return with_keys(plan)
 
 
 def _remarks_on_rate(plate: PlateInfo, delivery: Path) -> Iterator[str]:

@@ -96,6 +96,8 @@ class Pipeline:
     store: ModelStore
     key: str
     """Content key, a sha256 in hex: two runs with the same key make the same frames."""
+    settings_key: str = ""
+    """The same without the plate's files: two runs with the same one make the same of the same frames of a plate."""
     delivery_timeline: Path | None = None
     """The timeline to write the result to."""
     remarks: tuple[str, ...] = ()
