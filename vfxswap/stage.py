@@ -25,7 +25,7 @@ from vfxswap.frame import (
     Tracked,
     Window,
 )
-from vfxswap.geometry import Affine, Landmarks
+from vfxswap.geometry import Affine, Landmarks, Points
 from vfxswap.options import (
     AlignerOptions,
     ColorMatchOptions,
@@ -38,6 +38,8 @@ from vfxswap.options import (
 from vfxswap.setting import Setting
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from vfxswap.brief import Brief
@@ -47,8 +49,6 @@ if TYPE_CHECKING:
 
 Asset = Literal["faces", "landmarks", "crops", "swapped", "matte", "result"]
 """What stages hand on: detected faces; their points; crops; swapped crops; mattes; the pasted picture."""
-
-
 OptionsT = TypeVar("OptionsT", bound=StageOptions)
 
 
@@ -162,13 +162,20 @@ class Tracker(Stage[OptionsT]):
         """Follows all faces through the plate.
 
         Args:
-            sightings: All frames of the plate, ascending; they can be gone through once, and a plate may be long: no
-                more than a few dozen pictures should be kept at a time. Numbers leap at the holes of a sequence.
+            sightings: All frames of the plate, ascending; they can be gone through once, and no more than a few dozen
+                pictures should be kept at a time. Numbers leap at the holes of a sequence.
 
         Returns:
             The faces of each of these frames by its number, all with `track`, no two of a frame with the same one. They
-            depend on nothing but the sightings. A face that was not detected has a note that says so.
+            depend on the sightings alone. A face that was not detected has a note that says so.
         """
+
+    def likeness(self, picture: Tensor, five: Points) -> NDArray[np.float32] | None:  # noqa: ARG002
+        """`(D,)` of unit length, the nearer to another's the likelier one person, if it can tell people apart.
+
+        Of a face with `five` points `(5, 2)` in a picture `(3, h, w)` float32 R'G'B' 0..1.
+        """
+        return None
 
 
 class Cutter(ABC):

@@ -18,9 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfxswap.ops.assign import assigned
-
-Look = NDArray[np.float32]
-"""`(D,)` what a face looks like, of unit length."""
+from vfxswap.ops.facelook import Look, look_distance
 
 _MEMORY: Final = 5  # seen frames of which the velocity is made
 _PLACE: Final = 0.12  # deviation of a place that was predicted one frame ahead, in sizes of the face
@@ -28,8 +26,12 @@ _PLACE_MORE: Final = 0.07  # what each frame without the face adds
 _SIZE: Final = 0.10  # the same for the logarithm of the size
 _SIZE_MORE: Final = 0.02
 _REACH: Final = 3.5  # deviations up to which a face may be the same
-_FADE: Final = 0.9  # of the velocity, for each frame without the face
-_LATEST: Final = 2  # frames since an unsure face's track was seen
+_LOOK: Final = 0.06  # of the look, in code values
+_LOOK_MORE: Final = 0.002
+_NEWEST: Final = 0.2  # weight of a face in what its track looks like
+_FADE: Final = 0.95  # of the velocity, for each frame without the face
+_WORST: Final = 2 * _REACH**2  # cost at which a face rather begins a track of its own
+_LATEST: Final = 3  # frames since an unsure face's track was seen
 
 
 class Candidate(NamedTuple):
@@ -40,6 +42,10 @@ class Candidate(NamedTuple):
     score: float
     """0..1."""
     look: Look | None = None
+    known: int | None = None
+    """Which face it is, if the detector knows."""
+    is_clear: bool = True
+    """Whether no other face is near enough to cover it or to be mixed up with it."""
 
 
 @dataclass(slots=True)
@@ -51,6 +57,10 @@ class Trail:
     """The last frames in which it was seen, ascending."""
     places: list[NDArray[np.float64]] = field(default_factory=list)
     """Centre x, centre y and the logarithm of the size (root of the box's area) in each of them."""
+    look: Look | None = None
+    """What it looks like, where nothing is near it."""
+    known: int | None = None
+    """Which face it is, if the detector knows."""
 
     @property
     def last(self) -> int:
@@ -62,6 +72,9 @@ class Trail:
         self.frames.append(frame)
         self.places.append(_place(candidate))
         del self.frames[:-_MEMORY], self.places[:-_MEMORY]
+        self.known = candidate.known if self.known is None else self.known
+        if candidate.look is not None and (candidate.is_clear or self.look is None):
+            self.look = candidate.look if self.look is None else self.look + _NEWEST * (candidate.look - self.look)
 
     def expected(self, frame: int) -> NDArray[np.float64]:
         """Where it should be: the last place and, ever slower, on by the velocity of the last few frames."""
@@ -92,6 +105,21 @@ def motion_cost(trail: Trail, frame: int, candidate: Candidate) -> float:
     return off**2 + grown**2 + 4 * float(np.log(place_sigma / _PLACE)) + 2 * float(np.log(size_sigma / _SIZE))
 
 
+def look_cost(trail: Trail, frame: int, candidate: Candidate) -> float:
+    """How unlikely a face looks, on a track; 0 where nothing is known. No look is forbidden: light and faces change."""
+    if trail.look is None or candidate.look is None:
+        return 0.0
+    off = look_distance(trail.look, candidate.look) / (_LOOK + _LOOK_MORE * (frame - trail.last - 1))
+    return float(min(off, _REACH) ** 2)
+
+
+def cost(trail: Trail, frame: int, candidate: Candidate) -> float:
+    """How unlikely a face is on a track."""
+    if trail.known is not None and candidate.known is not None:
+        return 0.0 if trail.known == candidate.known else float("inf")
+    return motion_cost(trail, frame, candidate) + look_cost(trail, frame, candidate)
+
+
 def linked(
     trails: Sequence[Trail], frame: int, candidates: Sequence[Candidate], *, sure: float
 ) -> list[tuple[int, int]]:
@@ -117,6 +145,6 @@ def linked(
 def _linked(
     trails: Sequence[Trail], rows: Sequence[int], frame: int, candidates: Sequence[Candidate], columns: Sequence[int]
 ) -> list[tuple[int, int]]:
-    costs = np.array([[motion_cost(trails[r], frame, candidates[c]) for c in columns] for r in rows])
-    pairs = assigned(costs.reshape(len(rows), len(columns)), worst=2 * _REACH**2)
+    costs = np.array([[cost(trails[r], frame, candidates[c]) for c in columns] for r in rows])
+    pairs = assigned(costs.reshape(len(rows), len(columns)), worst=_WORST)
     return [(rows[row], columns[column]) for row, column in pairs]
