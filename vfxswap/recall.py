@@ -19,14 +19,12 @@ from vfxswap.assembly import Workshop, assembled, rendered
 from vfxswap.clock import FrameRange
 from vfxswap.errors import Cancelled, FrameFailed, UsageError, VfxswapError
 from vfxswap.host import Host
-from vfxswap.pipeline import Pipeline, finding_stages, head_of
+from vfxswap.pipeline import Pipeline, finding_stages, head_of, plate_stamp
 from vfxswap.report import Progress
 from vfxswap.stage import Tracker
 from vfxswap.workers import cores, worker_pool
 
 ProgressCallback = Callable[[Progress], None]
-
-AGAIN = "make it again with `vfxswap analyze PIPELINE --overwrite`"
 
 
 def standing(plan: Pipeline) -> str:
@@ -42,7 +40,7 @@ def standing(plan: Pipeline) -> str:
     if there.plate.files != own.plate.files:
         if plan.shot.analysis is None and _is_other_plate(plan):
             return f"{path} is not used: it is of the pipeline's own plate, {there.plate}"
-        raise UsageError(_of_another_plate(path, there, own))
+        refuse_another_plate(plan, there)
     if not is_alike(there, own):
         return _of_other_settings(path, there)
     return f"{path}: what it has is not found again"
@@ -52,11 +50,22 @@ def _is_other_plate(plan: Pipeline) -> bool:
     return any(words.startswith("--plate") for words in plan.overrides)
 
 
-def _of_another_plate(path: Path, there: Head, own: Head) -> str:
-    plates = f"is of the plate {there.plate}, and this is {own.plate}"
-    if str(there.plate) == str(own.plate):
+def refuse_another_plate(plan: Pipeline, there: Head) -> None:
+    """Holds an analysis against the pipeline's plate.
+
+    Raises:
+        UsageError: It is of another one.
+    """
+    own = plate_stamp(plan)
+    if there.plate.files == own.files:
+        return
+    plates = f"is of the plate {there.plate}, and this is {own}"
+    if str(there.plate) == str(own):
         plates = f"is of {there.plate} as its files were then; they were written anew or changed since"
-    return f"the analysis file {path} {plates}; {AGAIN}, or name another file with [shot] analysis"
+    raise UsageError(
+        f"the analysis file {plan.analysis_path} {plates}; make it again with `vfxswap analyze PIPELINE --overwrite`,"
+        " or name another file with [shot] analysis"
+    )
 
 
 def _of_other_settings(path: Path, there: Head) -> str:
@@ -186,8 +195,7 @@ def _known(plan: Pipeline, head: Head, remarks: list[str]) -> Found:
         UsageError: It is damaged, or of another plate.
     """
     there = read_analysis(plan.analysis_path)
-    if there.head.plate.files != head.plate.files:
-        raise UsageError(_of_another_plate(plan.analysis_path, there.head, head))
+    refuse_another_plate(plan, there.head)
     if is_alike(there.head, head):
         return there.found
     remarks.append(_of_other_settings(plan.analysis_path, there.head))

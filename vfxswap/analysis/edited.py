@@ -196,6 +196,9 @@ class _Draft:
             raise UsageError(f"there is no track {track}; there are {named_tracks(self._seen)}")
 
     def _key(self, edit: Keys) -> None:
+        gone = [frame for frame in edit.frames if not self._may_be(edit.track, frame)]
+        if gone:
+            raise UsageError(f"track {edit.track} is deleted at frame {gone[0]}; take that back first")
         curves = self._curves.setdefault(edit.track, _Curves())
         corner = np.array([self._stand.window.x0, self._stand.window.y0], dtype=np.float64)
         if isinstance(edit, PointKeys):
@@ -249,6 +252,10 @@ class _Draft:
         """Whether all of a track was deleted."""
         return all(self._deleted.get(t, set()) is None for t, whose in self._whose.items() if whose == track)
 
+    def _may_be(self, track: int, frame: int) -> bool:
+        """Whether a face of a track was not deleted at a frame."""
+        return not all(self._is_deleted(own, frame) for own, whose in self._whose.items() if whose == track)
+
     def _is_deleted(self, track: int, frame: int) -> bool:
         deleted = self._deleted.get(track, set())
         return deleted is None or frame in deleted
@@ -266,8 +273,7 @@ class _Draft:
                 yield EditedFace(replace(face.detection, track=track), face.notes, found=face)
         there = {track for track, _ in kept}
         for track in sorted(self._curves):
-            is_deleted = all(self._is_deleted(t, frame) for t, whose in self._whose.items() if whose == track)
-            if track not in there and not is_deleted:
+            if track not in there and self._may_be(track, frame):
                 edited = self._edited(track, frame, self._nearest(track, frame))
                 if edited is not None:
                     yield edited

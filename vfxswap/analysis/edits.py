@@ -49,6 +49,9 @@ Then = Literal["linear", "smooth", "found"]
 """What follows a key: a straight or a smooth way to the next one, or what was found."""
 
 
+_WAYS: Mapping[Then, str] = {"linear": "a straight way", "smooth": "a smooth way", "found": "as found"}
+
+
 class _Edit(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -59,10 +62,16 @@ class _Edit(BaseModel):
 class _Keyed(_Edit):
     then: Then = "linear"
 
+    keys: Mapping[_FrameName, Any]
+
     @property
     def frames(self) -> tuple[int, ...]:
         """The key frames."""
-        return tuple(int(name) for name in self.keys)  # type: ignore[attr-defined]
+        return tuple(int(name) for name in self.keys)
+
+    def __str__(self) -> str:
+        what = {"box": "box", "five": "five points", "points": "dense points"}[self.do]  # type: ignore[attr-defined]
+        return f"track {self.track}: {what} set at {FrameRange.of(self.frames)}, then {_WAYS[self.then]}"
 
 
 class BoxKeys(_Keyed):
@@ -100,6 +109,9 @@ class NewTrack(_Edit):
 
     do: Literal["new"] = "new"
 
+    def __str__(self) -> str:
+        return f"track {self.track}: new"
+
 
 class Delete(_Edit):
     """Faces that are none."""
@@ -107,6 +119,9 @@ class Delete(_Edit):
     do: Literal["delete"] = "delete"
     frames: Annotated[str, AfterValidator(_frames)] | None = None
     """In which frames; None is in all."""
+
+    def __str__(self) -> str:
+        return f"track {self.track}: deleted {f'at {self.frames}' if self.frames else 'everywhere'}"
 
 
 class Join(_Edit):
@@ -121,12 +136,18 @@ class Join(_Edit):
             raise ValueError("a track cannot be joined to itself")
         return self
 
+    def __str__(self) -> str:
+        return f"track {self.track}: track {self.other} is the same person"
+
 
 class GiveIdentity(_Edit):
     """Who is put in; None leaves the face as it is."""
 
     do: Literal["identity"] = "identity"
     identity: str | None
+
+    def __str__(self) -> str:
+        return f"track {self.track}: {'left as it is' if self.identity is None else f'becomes {self.identity}'}"
 
 
 Edit = BoxKeys | FiveKeys | PointKeys | NewTrack | Delete | Join | GiveIdentity

@@ -175,7 +175,7 @@ def extend_analysis(path: Path, analysis: Analysis, *, replaces: bool = False) -
         UsageError: What is there is damaged.
     """
     make_folder(path.parent)
-    with _locked(path):
+    with locked(path):
         there = read_analysis(path) if path.exists() and not replaces else None
         if there is not None and is_alike(there.head, analysis.head):
             analysis = replace(analysis, found=merged(there.found, analysis.found))
@@ -195,7 +195,7 @@ def merged(old: Found, new: Found) -> Found:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """One process at a time, on this machine and, where the share knows locks, on others; a dead one holds none."""
     lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=_WAIT_SECONDS)
     try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vfxswap import __version__
+from vfxswap.cli.analysis import analyze
 from vfxswap.cli.clips import AllClips, ClipNames, Clips
 from vfxswap.cli.exporting import export
 from vfxswap.cli.facesets import app as faceset_app
@@ -23,6 +24,7 @@ from vfxswap.cli.labfaces import faces as lab_faces
 from vfxswap.cli.nuking import nuke
 from vfxswap.cli.output import complain, say
 from vfxswap.cli.progress import ProgressStyle
+from vfxswap.cli.tracks import app as tracks_app
 from vfxswap.cli.training import base as lab_base
 from vfxswap.cli.training import train
 from vfxswap.errors import PipelineError, VfxswapError
@@ -52,6 +54,8 @@ app.add_typer(faceset_app, name="faceset", rich_help_panel=None)
 app.add_typer(lab_app, name="lab", rich_help_panel=None)
 lab_app.command("faces")(lab_faces)
 lab_app.command("base")(lab_base)
+app.add_typer(tracks_app, name="tracks", rich_help_panel=None)
+app.command()(analyze)
 app.command()(export)
 app.command()(nuke)
 app.command()(train)

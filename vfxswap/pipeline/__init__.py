@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vfxswap.pipeline.device import choose_device
-from vfxswap.pipeline.finding import finding_stages, head_of
+from vfxswap.pipeline.finding import finding_stages, head_of, plate_stamp
 from vfxswap.pipeline.load import load, read_clips_of
 from vfxswap.pipeline.plan import Pipeline, PlannedStage
 from vfxswap.pipeline.reference import reference
@@ -21,6 +21,7 @@ __all__ = [
     "finding_stages",
     "head_of",
     "load",
+    "plate_stamp",
     "read_clips_of",
     "reference",
     "schema",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tomli
 
@@ -53,7 +53,7 @@ def load(  # noqa: PLR0913 - what a command line may say
     clip: str | None = None,
     device: str | None = None,
     today: date | None = None,
-    may_lack_edits: bool = False,
+    edits: Literal["read", "may lack", "unread"] = "read",
 ) -> Pipeline:
     """Reads a pipeline file and checks it against plate, plugins, models, consent records and disk.
 
@@ -70,7 +70,8 @@ def load(  # noqa: PLR0913 - what a command line may say
         clip: Stands in for [shot] clip.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; None is `auto`.
         today: For the consent records; None is today.
-        may_lack_edits: Whether the edits file that [shot] names may be not there yet, as it is going to be made.
+        edits: What becomes of artists' edits: they are read and held against plate and identities; the same, but the
+            file that [shot] names may be not there yet; or they are left alone, for who mends them.
 
     Raises:
         PipelineError: Something is wrong; holds everything that is.
@@ -84,7 +85,8 @@ def load(  # noqa: PLR0913 - what a command line may say
     notes = Notes(Origin(path, origins), [*(item for item in given if isinstance(item, Problem)), *problems])
     draft = _Draft(path, document, host, store, notes)
     draft.read(today or date.today(), device, own_frames)
-    draft.read_edits(may_lack=may_lack_edits)
+    if edits != "unread":
+        draft.read_edits(may_lack=edits == "may lack")
     if notes.problems:
         raise PipelineError(notes.problems)
     return draft.settled(raw, tuple(item.words for item in wanted))
