@@ -13,10 +13,10 @@ from vfxswap.errors import MediaError
 from vfxswap.files import FramePattern
 from vfxswap.framekeys import FrameKeys
 from vfxswap.host import Host
-from vfxswap.journal import Standing, sha256_of
+from vfxswap.journal import FrameKey, Standing, sha256_of
 from vfxswap.media import Writer
 from vfxswap.pipeline import Pipeline
-from vfxswap.report import PastRun, past_run, report_path
+from vfxswap.report import PastRun, Progress, past_run, report_path
 
 _NONE = FrameRange.of(())
 
@@ -58,22 +58,22 @@ class Verified:
         return said or [f"{self.delivery}: {len(self.wanted)} frames, all as they were written"]
 
 
-def verified(plan: Pipeline, host: Host, *, tell: Callable[[int], None] | None = None) -> Verified:
+def verified(plan: Pipeline, host: Host, *, progress: Callable[[Progress], None] | None = None) -> Verified:
     """Reads what is there of a pipeline's delivery; makes and changes nothing.
 
     Args:
         plan: The pipeline.
         host: The plugins.
-        tell: Is told each frame of a sequence that was read.
+        progress: Is told of each frame of a sequence, before it is read.
     """
     if FramePattern(plan.delivery_path).is_numbered:
-        return _sequence(plan, host, tell)
+        return _sequence(plan, host, progress)
     return _movie(plan)
 
 
-def _sequence(plan: Pipeline, host: Host, tell: Callable[[int], None] | None) -> Verified:
+def _sequence(plan: Pipeline, host: Host, progress: Callable[[Progress], None] | None) -> Verified:
     pattern = FramePattern(plan.delivery_path)
-    keys = _Told(FrameKeys(plan, host), tell)
+    keys = _Told(FrameKeys(plan, host), progress)
     found = Standing.of(plan.delivery_path, keys, plan.writer.notes(plan.delivery_path), reading=True)
     return Verified(
         plan.delivery_path,
@@ -85,22 +85,24 @@ def _sequence(plan: Pipeline, host: Host, tell: Callable[[int], None] | None) ->
     )
 
 
-class _Told(Mapping[int, Any]):
-    """A mapping that tells which of its keys was come to."""
+class _Told(Mapping[int, FrameKey]):
+    """The keys, which tell how many of them were come to."""
 
-    def __init__(self, of: Mapping[int, Any], tell: Callable[[int], None] | None) -> None:
-        self._of, self._tell = of, tell
+    def __init__(self, keys: Mapping[int, FrameKey], tell: Callable[[Progress], None] | None) -> None:
+        self._keys, self._tell = keys, tell
+        self._done = 0
 
-    def __getitem__(self, key: int) -> Any:
+    def __getitem__(self, number: int) -> FrameKey:
+        self._done += 1
         if self._tell is not None:
-            self._tell(key)
-        return self._of[key]
+            self._tell(Progress(self._done, len(self._keys), number, 0.0, 0.0))
+        return self._keys[number]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._of)
+        return iter(self._keys)
 
     def __len__(self) -> int:
-        return len(self._of)
+        return len(self._keys)
 
 
 def _movie(plan: Pipeline) -> Verified:

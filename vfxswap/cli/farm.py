@@ -1,4 +1,4 @@
-"""`vfxswap farm` and `vfxswap assemble`, and what `vfxswap run` does of a chunk or on Ray."""
+"""`vfxswap farm` and `vfxswap assemble`, and what `vfxswap run` does of a chunk, on several devices or on Ray."""
 # ruff: noqa: PLC0415 - what a command needs is imported by the command, so that help is quick
 
 from __future__ import annotations
@@ -155,23 +155,34 @@ class Spread:
     address: str | None
     chunk_frames: int | None
     retries: int
+    devices: str | None = None
 
     @property
     def is_asked(self) -> bool:
         """Whether it is more than a run of everything here."""
-        return self.chunk is not None or self.engine is not Engine.HERE
+        return self.chunk is not None or self.engine is not Engine.HERE or self.devices is not None
+
+    def check(self, device: str) -> None:
+        """Whether it makes sense.
+
+        Raises:
+            UsageError: Words contradict one another.
+        """
+        if self.chunk is not None and (self.engine is not Engine.HERE or self.devices is not None):
+            raise UsageError("--chunk is what one device makes; an engine divides the job itself: leave --chunk out")
+        if self.devices is not None and (self.engine is not Engine.HERE or device != "auto"):
+            raise UsageError("--devices says all that is computed on; leave --engine and --device out")
 
 
 def run_spread(asked: Asked, spread: Spread, common: Common, *, overwrite: bool, style: str) -> ExitCode:
-    """Runs one chunk here, or all of them on Ray, and says what came of it.
+    """Runs one chunk here, or all of them on several devices or on Ray, and says what came of it.
 
     Raises:
         VfxswapError: It could not start, or stopped early.
     """
     from vfxswap.cli.pipelines import tell_report, terminated_like_interrupted
 
-    if spread.chunk is not None and spread.engine is not Engine.HERE:
-        raise UsageError("--chunk is what one machine makes; an engine divides the job itself: leave --chunk out")
+    spread.check(asked.device)
     order, host = _order(asked, common), common.host()
     try:
         with terminated_like_interrupted(), renderer(style) as progress:
@@ -181,6 +192,11 @@ def run_spread(asked: Asked, spread: Spread, common: Common, *, overwrite: bool,
 
                 frames = FrameRange.parse(spread.chunk)
                 report = run_chunk(order.loaded(host), frames, host, overwrite=overwrite, progress=progress)
+            elif spread.devices is not None:
+                from vfxswap.farm import devices
+
+                each = devices.Devices.parse(spread.devices, chunk_frames=spread.chunk_frames, retries=spread.retries)
+                report = devices.run(order, host, each, overwrite=overwrite, progress=progress)
             else:
                 from vfxswap.farm.ray_engine import Cluster, run
 
