@@ -300,6 +300,10 @@ def score(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     tracks: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Landmarks of the result, to hold against the true ones.")
     ] = None,
+    faces_by: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Stages that find landmarks in result and truth, as yunet,facemesh."),
+    ] = None,
     frames: Annotated[
         str | None, typer.Option(metavar="RANGE", help="Frames of the truth that the result shows, if not all.")
     ] = None,
@@ -315,7 +319,7 @@ def score(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     from vfxswap.cli.scores import Judged
     from vfxswap.cli.scores import score as scored
 
-    asked = Judged(result, truth, plate, matte, tracks, frames, color_space)
+    asked = Judged(result, truth, plate, matte, tracks, faces_by, frames, color_space)
     scored(asked, context.obj.host(), as_json=as_json)
 
 
