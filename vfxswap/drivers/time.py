@@ -17,23 +17,22 @@ from vfxswap.ops import cut
 from vfxswap.stage import Deflicker, Span, Window
 
 _THUMBNAIL = "vfxswap.thumbnail"
-_THUMBNAIL_SIZE = (64, 36)
 _LINK_IOU = 0.2
 """Least overlap of a face's boxes in successive frames for it to count as the same face."""
 
 
 class Thumbnails(Step):
-    """Keeps a small picture of each frame, for finding cuts."""
+    """Keeps a small picture of each frame, for finding cuts; on the CPU, where many small sums cost least."""
 
     def __init__(self, shot: Shot) -> None:
         self._view = shot.view
 
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Step`."""
-        return tuple(
-            replace(frame, props={**frame.props, _THUMBNAIL: small_picture(frame.plate, self._view, _THUMBNAIL_SIZE)})
-            for frame in around.batch
-        )
+        return tuple(replace(frame, props={**frame.props, _THUMBNAIL: self._seen(frame)}) for frame in around.batch)
+
+    def _seen(self, frame: Frame) -> Tensor:
+        return small_picture(frame.plate, self._view, cut.THUMBNAIL_SIZE).cpu()
 
 
 class Cuts(Step):
