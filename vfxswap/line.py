@@ -81,7 +81,7 @@ def carry(
     line, segments = iter(batches), _segments(stations)
     for place, segment in enumerate(segments):
         later = reach([station for others in segments[place + 1 :] for station in others])
-        arounds = _arounds(line, segment[0].step.span, wanted, later)
+        arounds = _arounds(line, segment[0].step, wanted, later)
         line = parallel(pool, _Task(segment, meter), arounds, ahead=ahead)
     return line
 
@@ -95,20 +95,21 @@ def _segments(stations: Sequence[Station]) -> list[list[Station]]:
     return found
 
 
-def _arounds(batches: Iterable[Batch], span: Span, wanted: Container[int], later: Span) -> Iterator[Around]:
-    """Each batch that serves a purpose, with the frames around it that a window may reach."""
-    behind, ahead = -(-span.behind // BATCH_FRAMES), -(-span.ahead // BATCH_FRAMES)
-    for window, center in windowed(batches, behind=behind, ahead=ahead):
-        batch = window[center]
-        if not _serves(batch, later, wanted):
-            continue
-        low, high = batch.numbers[0] - span.behind, batch.numbers[-1] + span.ahead
-        yield Around(
-            before=tuple(frame for other in window[:center] for frame in other if frame.number >= low),
-            batch=batch,
-            after=tuple(frame for other in window[center + 1 :] for frame in other if frame.number <= high),
-            wanted=wanted,
-        )
+def _arounds(batches: Iterable[Batch], step: Step, wanted: Container[int], later: Span) -> Iterator[Around]:
+    """Each batch that serves a purpose, with the frames around it that a window of the step may reach."""
+    behind, ahead = -(-step.span.behind // BATCH_FRAMES), -(-step.span.ahead // BATCH_FRAMES)
+    places = ([batch] for batch in batches)  # what is behind is changed in its place
+    for window, center in windowed(places, behind=behind, ahead=ahead):
+        (batch,) = window[center]
+        low, high = batch.numbers[0] - step.span.behind, batch.numbers[-1] + step.span.ahead
+        if _serves(batch, later, wanted):
+            yield Around(
+                before=tuple(frame for (other,) in window[:center] for frame in other if frame.number >= low),
+                batch=batch,
+                after=tuple(frame for (other,) in window[center + 1 :] for frame in other if frame.number <= high),
+                wanted=wanted,
+            )
+        window[center][0] = step.remembered(batch)
 
 
 def _serves(batch: Batch, later: Span, wanted: Container[int]) -> bool:

@@ -70,6 +70,10 @@ class Step(ABC):
     def survey(self, frames: Iterator[Frame]) -> None:  # noqa: B027 - most steps survey nothing
         """Looks at them, as they come; a plate that breaks off ends them."""
 
+    def remembered(self, batch: Batch) -> Batch:
+        """What it needs of frames that lie behind, as many of them are held for a long window."""
+        return batch
+
     @abstractmethod
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """The changed frames of `around.batch`."""

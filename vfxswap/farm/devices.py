@@ -19,6 +19,7 @@ from vfxswap.delivered import Found
 from vfxswap.errors import ChunkFailed, UsageError
 from vfxswap.farm.assemble import assemble
 from vfxswap.farm.chunk import needs_assembly
+from vfxswap.farm.look import look
 from vfxswap.farm.order import Order
 from vfxswap.farm.pace import Pace
 from vfxswap.farm.plan import FarmPlan, Needs, planned
@@ -101,6 +102,7 @@ def run(
     if devices.chunk_frames is None and len(job.chunks) < len(devices.names):
         share = -(-len(job.frames) // len(devices.names))
         job = planned(plan, order, host, Needs(share))
+    look(plan, host)
     with _crew(job, devices, overwrite=overwrite) as crew:
         _Foreman(job, devices, crew, Pace(len(job.frames), progress)).go()
     return assemble(plan, host, overwrite=overwrite)

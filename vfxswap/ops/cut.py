@@ -35,7 +35,7 @@ _CUT_SIDE: Final = 3  # frames before, and after, that tell what change is usual
 _MIX_SIDE: Final = 12  # frames from the middle of a dissolve to pictures of one shot alone
 WINDOW_BEHIND: Final = _MIX_SIDE + _CUT_SIDE
 """Frames before the one in question that `cut_before` looks at."""
-WINDOW_AHEAD: Final = _MIX_SIDE + _CUT_SIDE
+WINDOW_AHEAD: Final = _MIX_SIDE
 """Frames after the one in question that `cut_before` looks at."""
 DISSOLVE_FRAMES: Final = 2 * _MIX_SIDE
 """Longest dissolve that is sure to be found; of longer ones those that change much in so many frames."""
@@ -120,6 +120,8 @@ def kind_before(window: Sequence[Tensor], center: int) -> Kind | None:
     Raises:
         ShapeError: The pictures are not of one size, or smaller than 16 x 16.
     """
+    start = max(center - WINDOW_BEHIND, 0)
+    window, center = window[start : center + WINDOW_AHEAD + 1], center - start
     if _is_out_of_black(window, center):
         return "black"
     if _is_hard(window, center):
@@ -191,12 +193,7 @@ def cuts(thumbnails: Sequence[Tensor]) -> list[int]:
     Raises:
         ShapeError: The pictures are not of one size, or smaller than 16 x 16.
     """
-    found = []
-    for index in range(len(thumbnails)):
-        start = max(index - WINDOW_BEHIND, 0)
-        if cut_before(thumbnails[start : index + WINDOW_AHEAD + 1], index - start):
-            found.append(index)
-    return found
+    return [index for index in range(len(thumbnails)) if cut_before(thumbnails, index)]
 
 
 def _contrast(picture: Tensor) -> float:
