@@ -109,6 +109,9 @@ def farm(  # noqa: PLR0913, PLR0917 - one for each word of the command line
         say(deadline.text(plan, command=command, info=tuple(info or ())).rstrip("\n"))
 
 
+_FIRST = "finds the faces of the whole plate, which each chunk would do else"
+
+
 def _described(plan: FarmPlan, *, as_json: bool) -> str:
     """How a job is divided, and what that costs."""
     chunks = [str(chunk) for chunk in plan.chunks]
@@ -118,13 +121,23 @@ def _described(plan: FarmPlan, *, as_json: bool) -> str:
             "chunks": chunks,
             "handles": [plan.reach.behind, plan.reach.ahead],
         }
-        facts |= {"computed_frames": plan.computed_frames, "delivery": str(plan.delivery), "movie": plan.is_movie}
+        facts |= {
+            "analyzes": plan.analyzes,
+            "computed_frames": plan.computed_frames,
+            "delivery": str(plan.delivery),
+            "movie": plan.is_movie,
+        }
         return json.dumps(facts, indent=2)
     last = "makes the movie" if plan.is_movie else "looks whether all frames are there, and joins the reports"
     rows = [
         ("frames", f"{plan.frames} ({len(plan.frames)})"),
         ("chunks", f"{len(chunks)} of about {plan.chunk_frames} frames: {', '.join(chunks)}"),
         ("handles", f"{plan.reach.behind} frames before and {plan.reach.ahead} after each chunk"),
+        *(
+            [("first step", "finds the faces of the whole plate, which each chunk would do else")]
+            if plan.analyzes
+            else []
+        ),
         ("computed", f"{plan.computed_frames} frames, {plan.overhead:.2f} for each one delivered"),
         ("last step", f"{last}: {plan.delivery}"),
     ]
