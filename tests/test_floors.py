@@ -67,6 +67,7 @@ FLOORS: dict[int, set[str]] = {
         "score",
         "shots",
         "testing",
+        "trackcast",
         "training",
         "verify",
         "workers",

@@ -7,6 +7,7 @@ stages before it.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -21,7 +22,7 @@ from vfxswap.alignment import CropSpec
 from vfxswap.analysis import Book, FoundFrame, Settled, Stand, settled
 from vfxswap.casting import Role
 from vfxswap.chunks import Batches, spans_to_compute
-from vfxswap.conveyor import Leash
+from vfxswap.conveyor import Awaited, Leash
 from vfxswap.crops import View
 from vfxswap.drivers import Driver, Shot, Step, driver_for
 from vfxswap.drivers.finding import AlignerDriver, DetectorDriver
@@ -40,11 +41,10 @@ from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
 from vfxswap.drivers.tracking import TrackerDriver
 from vfxswap.errors import FrameFailed, PluginError, TruncatedPlate, VfxswapError
 from vfxswap.frame import Frame
-from vfxswap.geometry import Landmarks
 from vfxswap.host import Host
 from vfxswap.identity import Identity
 from vfxswap.line import Meter, Station, carry, reach
-from vfxswap.pipeline import Pipeline, PlannedStage
+from vfxswap.pipeline import FaceRule, Pipeline, PlannedStage
 from vfxswap.portraits import Eyes, look_at
 from vfxswap.stage import Aligner, Blend, ColorMatch, Detector, Setting, Span, Stage, Swapper, SwapperOptions, Tracker
 from vfxswap.workers import worker_pool
@@ -211,6 +211,8 @@ class _Assembly:
         self._in_pool(stage.open)
         if isinstance(stage, Aligner):
             self._shot = replace(self._shot, roles=self._roles(stage), crops=self._crops())
+        if isinstance(stage, Tracker):
+            self._shot = replace(self._shot, is_tracked=True, recognise=stage.likeness)
         self._open.append(stage)
         return driver_for(stage, self._shot, self._identities)
 
@@ -230,11 +232,20 @@ class _Assembly:
         for name, rule in self._plan.casting.items():
             if name not in used:
                 continue
-            roles.append(Role(name, rule, None if rule.still is None else self._likeness(rule.still, aligner)))
+            roles.append(Role(name, rule) if rule.still is None else self._like(name, rule, rule.still, aligner))
         return tuple(roles)
 
-    def _likeness(self, still: Path, aligner: Aligner[Any]) -> Landmarks:
-        return self._in_pool(lambda: look_at(still, "srgb", self._eyes(aligner))).landmarks
+    def _like(self, name: str, rule: FaceRule, still: Path, aligner: Aligner[Any]) -> Role:
+        """A role whose face is known by a still."""
+        recognise = self._shot.recognise
+
+        def seen() -> Role:
+            portrait = look_at(still, "srgb", self._eyes(aligner))
+            five = portrait.landmarks.five()
+            vector = None if recognise is None else recognise(portrait.image.clamp(0, 1), five)
+            return Role(name, rule, portrait.landmarks, vector)
+
+        return self._in_pool(seen)
 
     def _prepare_identity(self, planned: PlannedStage) -> None:
         """Looks at the identity's stills, if its swapper wants that and nobody has yet."""
@@ -264,8 +275,10 @@ class _Assembly:
         line = [*before, *(Station(station.label, station.owner, glance) for glance in step.glances())]
         with worker_pool(1) as own, Leash() as leash:
             # Of a pool of its own, as it waits for the line's. Frames are let go as the step has seen them.
-            frames = leash.held(self._surveyed(station.label, line, numbers))
+            frames = Awaited(leash.held(self._surveyed(station.label, line, numbers)))
+            start = time.perf_counter()
             own.submit(_without_gradients, lambda: step.survey(frames)).result()
+            self._shop.meter.add(station.label, time.perf_counter() - start - frames.seconds)
 
     def _surveyed(self, label: str, line: Sequence[Station], numbers: Sequence[int]) -> Iterator[Frame]:
         count = 0

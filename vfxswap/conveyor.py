@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -104,6 +105,21 @@ class Leash:
             if self._let_go.is_set():
                 break
             yield item
+
+
+class Awaited(Iterator[T]):
+    """Iterates over items, and adds up how long it waits for them."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self.seconds = 0.0
+
+    def __next__(self) -> T:
+        start = time.perf_counter()
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.perf_counter() - start
 
 
 def parallel(pool: Executor, work: Callable[[T], R], items: Iterator[T], *, ahead: int) -> Iterator[R]:

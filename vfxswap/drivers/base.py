@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vfxswap.alignment import CropSpec
@@ -18,6 +20,7 @@ from vfxswap.casting import Role
 from vfxswap.crops import View
 from vfxswap.errors import ShapeError
 from vfxswap.frame import Batch, Frame
+from vfxswap.geometry import Points
 from vfxswap.stage import Span, Stage
 
 
@@ -35,6 +38,10 @@ class Shot:
     """Whether a frame in which an identity finds no face is an error."""
     crops: Mapping[str, CropSpec] = field(default_factory=dict)
     """The crop that each identity's swapper asks for, where it differs from the aligner's."""
+    is_tracked: bool = False
+    """Whether a tracker has followed the faces, so that tracks are cast and not faces."""
+    recognise: Callable[[Tensor, Points], NDArray[np.float32] | None] | None = None
+    """The tracker's `likeness`."""
 
 
 @dataclass(frozen=True, slots=True)

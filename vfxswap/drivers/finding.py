@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +12,13 @@ from vfxswap.analysis import exact
 from vfxswap.casting import Given, cast
 from vfxswap.crops import PlateCutter, lies_outside, small_picture
 from vfxswap.drivers.base import Around, Driver, Shot, given
+from vfxswap.drivers.likeness import TrackCasting
 from vfxswap.drivers.recall import Known, Marks
 from vfxswap.errors import MediaError, ShapeError
 from vfxswap.frame import Detection, Face, Frame
 from vfxswap.geometry import Landmarks
 from vfxswap.stage import Aligner, AlignerOptions, Detector
+from vfxswap.trackcast import TrackCast
 
 
 class DetectorDriver(Driver):
@@ -51,6 +53,8 @@ class AlignerDriver(Driver):
     def __init__(self, stage: Aligner[Any], shot: Shot) -> None:
         super().__init__(stage, shot)
         self._known, self._given = Known(), Given()
+        self._casting: TrackCasting | None = None
+        self._tracks: TrackCast | None = None
 
     @property
     def known(self) -> Known:
@@ -60,6 +64,25 @@ class AlignerDriver(Driver):
     @known.setter
     def known(self, known: Known) -> None:
         self._known, self._given = known, known.given
+        if self.shot.is_tracked and self.shot.roles and known.found is not None:
+            self._casting = TrackCasting(self.shot, known, self.stage.align)
+            self._tracks = self._casting.cast()
+
+    def survey_frames(self) -> Sequence[int]:
+        """Where tracks are compared with stills; and what the stage wants to see."""
+        own = self.stage.survey_frames(self.shot.first, self.shot.last)
+        return own if self._casting is None else sorted({*own, *self._casting.frames})
+
+    def survey(self, frames: Iterator[Frame]) -> None:
+        """Casts the tracks."""
+        if self._casting is None:
+            super().survey(frames)
+            return
+        own = set(self.stage.survey_frames(self.shot.first, self.shot.last))
+        kept: list[Frame] = []
+        self._casting.look(_keeping(frames, own, kept))
+        self._tracks = self._casting.cast()
+        self.stage.survey(kept)
 
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Driver`."""
@@ -72,7 +95,7 @@ class AlignerDriver(Driver):
         faces = {i: face for i, face in placed if not self._outside(frame, face)}
         if len(faces) < len(frame.faces):
             frame = frame.noted(f"{len(frame.faces) - len(faces)} of {len(frame.faces)} detections show no face")
-        frame = cast(frame.with_faces([*faces.values()]), self.shot.roles, self._given)
+        frame = cast(frame.with_faces([*faces.values()]), self.shot.roles, self._given, self._tracks)
         self._refuse_missing(frame)
         return frame.with_faces([self._cropped(face, i, cutter) for i, face in zip(faces, frame.faces, strict=True)])
 
@@ -102,3 +125,11 @@ class AlignerDriver(Driver):
         if self.shot.roles and face.identity is None:
             return face  # nobody will look at its pixels
         return replace(face, crop=cutter.cut(index, given(face.plate_to_crop), face.crop_size))
+
+
+def _keeping(frames: Iterator[Frame], numbers: Container[int], kept: list[Frame]) -> Iterator[Frame]:
+    """The frames, of which some are kept."""
+    for frame in frames:
+        if frame.number in numbers:
+            kept.append(frame)
+        yield frame

@@ -26,6 +26,7 @@ _PLACE_MORE: Final = 0.07  # what each frame without the face adds
 _SIZE: Final = 0.10  # the same for the logarithm of the size
 _SIZE_MORE: Final = 0.02
 _REACH: Final = 3.5  # deviations up to which a face may be the same
+_UNLIKE: Final = 4.5  # deviations of the look that count; more may be a light that was switched on
 _LOOK: Final = 0.06  # of the look, in code values
 _LOOK_MORE: Final = 0.002
 _NEWEST: Final = 0.2  # weight of a face in what its track looks like
@@ -110,7 +111,7 @@ def look_cost(trail: Trail, frame: int, candidate: Candidate) -> float:
     if trail.look is None or candidate.look is None:
         return 0.0
     off = look_distance(trail.look, candidate.look) / (_LOOK + _LOOK_MORE * (frame - trail.last - 1))
-    return float(min(off, _REACH) ** 2)
+    return float(min(off, _UNLIKE) ** 2)
 
 
 def cost(trail: Trail, frame: int, candidate: Candidate) -> float:
