@@ -74,6 +74,20 @@ def vfxswap_stages() -> list[StageOffer]:
             "motion-compensated",
             _LICENCE,
         ),
+        StageOffer(
+            "light-deflicker",
+            "deflicker",
+            "vfxswap_plugins.deflicker.light:LightDeflicker",
+            "against slow changes of light",
+            _LICENCE,
+        ),
+        StageOffer(
+            "detail-deflicker",
+            "deflicker",
+            "vfxswap_plugins.deflicker.detail:DetailDeflicker",
+            "against shimmering detail",
+            _LICENCE,
+        ),
         StageOffer("grain", "finish", "vfxswap_plugins.finish.grain:GrainMatch", "the plate's grain", _LICENCE),
     ]
 
