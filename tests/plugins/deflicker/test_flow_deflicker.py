@@ -280,7 +280,10 @@ def test_the_window_is_the_radius_on_both_sides(setting: Setting) -> None:
     assert FlowDeflicker(options(radius_frames=3), setting).window == Span(3, 3)
 
 
-@pytest.mark.parametrize("values", [{"radius_frames": 9}, {"strength": 1.5}, {"detail": 1.0}, {"quality": "best"}, {"tolerance": 0.0}])
+@pytest.mark.parametrize(
+    "values",
+    [{"radius_frames": 9}, {"strength": 1.5}, {"detail": 1.0}, {"quality": "best"}, {"tolerance": 0.0}],
+)
 def test_options_are_bounded_and_strict(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(values))):
         options(**values)
