@@ -30,7 +30,7 @@ def path(frame: float) -> tuple[float, float]:
 def picture(frame: int, *, cover: bool = False) -> Codes:
     plate = 0.5 * texture(1, HEIGHT, WIDTH, 4.0)
     x, y = path(frame)
-    thing = np.float32([[1, 0, x], [0, 1, y]])
+    thing = np.array([[1, 0, x], [0, 1, y]], np.float32)
     face = cv2.warpAffine(texture(2, SIDE, SIDE), thing, (WIDTH, HEIGHT))
     mask = cv2.warpAffine(np.ones((SIDE, SIDE), np.float32), thing, (WIDTH, HEIGHT))
     plate = plate * (1 - mask) + face * mask
