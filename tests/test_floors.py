@@ -50,6 +50,7 @@ FLOORS: dict[int, set[str]] = {
         "casting",
         "chunks",
         "conveyor",
+        "cutsearch",
         "crops",
         "delivered",
         "drivers",
@@ -76,6 +77,7 @@ FLOORS: dict[int, set[str]] = {
 }
 """The floor of every module and package of `vfxswap`."""
 WINGS: dict[str, set[str]] = {
+    "cutsearch": set(),
     "facesets": set(),
     "farm": set(),
     "lab": set(),
