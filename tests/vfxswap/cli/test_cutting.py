@@ -25,7 +25,7 @@ def scene(seed: int) -> NDArray[np.float64]:
     """A picture of coloured blobs, wider than it is shown."""
     random = np.random.default_rng(seed)
     blobs = random.random((5, 12, 3)) * random.random(3) * 255
-    return cv2.resize(blobs, (160, 72), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(blobs, (160, 72), interpolation=cv2.INTER_LINEAR), np.float64)
 
 
 @pytest.fixture(scope="module")
