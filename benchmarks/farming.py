@@ -68,8 +68,8 @@ def chunked(found: Material, rounds: int) -> Table:  # noqa: ARG001 - there is n
         f"Frames that are computed for each one delivered, where a shot of {_FRAMES} frames is divided into chunks of"
         " equal size, from its first frame on. Before the stroke: frames that go through the swapper, for windows"
         f" after it and as batches of {BATCH_FRAMES} are always whole; behind it: frames that are decoded, and looked"
-        " at for cuts. Counted by the functions by which runs divide; a tracker sees all of the plate once for each chunk,"
-        " besides, unless there is an analysis.",
+        " at for cuts. Counted by the functions by which runs divide; a tracker sees all of the plate once for each"
+        " chunk, besides, unless there is an analysis.",
         ("pipeline", "frames before+after: swapper, all", *(f"chunks of {size}" for size in SIZES)),
         rows,
         [(f"chunks of 24 swap at most {worst:.2f} frames for each one delivered, at most 2", worst <= 2)],
