@@ -325,7 +325,7 @@ mount -o remount,size=50m {folder}
         ("shot.%04d.png", "200k", "", "^shot[.][0-9]{4}[.]png$"),
     ],
 )
-def test_a_disk_that_is_full_in_the_middle_leaves_whole_frames_to_go_on_from(  # noqa: PLR0913, PLR0917 - fixtures
+def test_a_disk_that_is_full_in_the_middle_leaves_whole_frames_to_go_on_from(  # noqa: PLR0917 - fixtures
     project: Path,
     plain: Callable[[str], list[bytes]],
     repo: Path,
@@ -347,7 +347,7 @@ def test_a_disk_that_is_full_in_the_middle_leaves_whole_frames_to_go_on_from(  #
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(repo), str(repo / "plugins")])}
     environ |= {"VFXSWAP_LOAD_PLUGINS": "vfxswap-plugins"}
     done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script], env=environ, capture_output=True, text=True, check=False, timeout=200
+        ["unshare", "-rm", "sh", "-c", script], env=environ, capture_output=True, text=True, check=False, timeout=400
     )
     assert done.returncode == 0, done.stderr
     assert "free some space" in done.stderr
