@@ -76,14 +76,18 @@ class Collage(nn.Module):
         self.place = conv3(channels, 3 * stills, gain=0.1)
         self.pick = nn.Parameter(torch.tensor(-math.log(_BENT)))
 
-    def forward(self, features: Tensor, stills: Tensor, moved: Moved) -> Tensor:
-        """`(N, C, H, W)`, `(N, 3 K, T, T)` and where to, to `(N, 4, 2H, 2W)`."""
+    def forward(self, features: Tensor, stills: Tensor, moved: Moved, detail: int = 1) -> Tensor:
+        """`(N, C, H, W)`, `(N, 3 K, T, T)` and where to, to `(N, 4, 2H, 2W)`, or to so many times as fine a picture.
+
+        All but the stills is smooth, so what was learnt on small pictures of them holds for large ones.
+        """
         painted, placed = self.paint(features).float(), self.place(features).float()
-        side, count = painted.shape[-1], moved.stills.shape[1]
+        side, count = painted.shape[-1] * detail, moved.stills.shape[1]
         places, bent = bending(moved, placed.shape[-1])
         places = places + _REACH * placed[:, : 2 * count].reshape(places.shape)
-        share = torch.softmax(_doubled(placed[:, 2 * count :] - bent * self.pick.exp()), 1)
-        grid = _doubled(places.flatten(0, 1)).permute(0, 2, 3, 1)
+        share = torch.softmax(_enlarged(placed[:, 2 * count :] - bent * self.pick.exp(), 2 * detail), 1)
+        grid = _enlarged(places.flatten(0, 1), 2 * detail).permute(0, 2, 3, 1)
+        painted = _enlarged(painted, detail)
         still = _pooled(stills, side)
         still = still.reshape(-1, 3, *still.shape[2:])
         seen = functional.grid_sample(still, grid, padding_mode="border", align_corners=False)
@@ -148,8 +152,10 @@ def _fitted(moved: Moved) -> tuple[Tensor, Tensor]:
     return rows / (xx * yy - xy * xy), centre
 
 
-def _doubled(planes: Tensor) -> Tensor:
-    return functional.interpolate(planes, scale_factor=2.0, mode="bilinear", align_corners=False)
+def _enlarged(planes: Tensor, factor: int) -> Tensor:
+    if factor == 1:
+        return planes
+    return functional.interpolate(planes, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
 def _pooled(pictures: Tensor, side: int) -> Tensor:

@@ -40,7 +40,15 @@ class Batch(NamedTuple):
     paired: int
     """How many at the end are of pairs."""
     points: Tensor
-    """`(N, 68, 2)` of the targets, as `vfxswap.training.faces.Shelf.points`; no number where a face is mirrored."""
+    """`(N, 70, 2)` of the targets, as `vfxswap.training.marks.marks`; no number where a face is mirrored."""
+    others: tuple[int, ...]
+    """Number of somebody else for each."""
+    crossed: Tensor
+    """`(N, 70, 2)` where the landmarks would be on that other's face, as far as that is known."""
+
+    def first(self, count: int) -> Batch:
+        """The first few of them, pairs counting as others."""
+        return self._make(part if isinstance(part, int) else part[:count] for part in self)._replace(paired=0)
 
 
 def dice_for(seed: int, step: int, lane: int) -> torch.Generator:
@@ -77,6 +85,8 @@ def varied(draw: Draw, options: Augment, dice: torch.Generator, *, bend: bool, d
         draw.who,
         draw.paired,
         _moved(draw.points.to(device), place),
+        draw.others,
+        _moved(draw.crossed.to(device), place),
     )
 
 
