@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from vfxswap.cli.progress import clock_text
-from vfxswap.training.events import Event, Previewed, Saved, Started, Stepped, Tell, Warned
+from vfxswap.training.events import Event, Prepared, Previewed, Saved, Started, Stepped, Tell, Warned
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -68,15 +68,21 @@ class Lines:
         """Writes a line, if it is time."""
         if isinstance(event, Warned):
             sys.stderr.write(f"warning: {event.message}\n")
-        elif not isinstance(event, Stepped) or self._clock() >= self._next or event.progress >= 1:
-            if isinstance(event, Stepped):
-                self._next = self._clock() + _PAUSE_SECONDS
+        elif not isinstance(event, Prepared | Stepped) or self._clock() >= self._next or _ends(event):
+            # The first of each kind is told at once.
+            self._next = self._clock() + _PAUSE_SECONDS if isinstance(event, Prepared | Stepped) else -float("inf")
             self._stream.write(described(event) + "\n")
             self._stream.flush()
 
 
+def _ends(event: Prepared | Stepped) -> bool:
+    return (event.part if isinstance(event, Prepared) else event.progress) >= 1
+
+
 def described(event: Event) -> str:
     """An event in a line."""
+    if isinstance(event, Prepared):
+        return f"{event.what}: {100 * event.part:.0f} %"
     if isinstance(event, Started):
         faces = ", ".join(f"{name} {count}" for name, count in list(event.identities.items())[:6])
         more = f" and {len(event.identities) - 6} more" if len(event.identities) > 6 else ""
@@ -104,6 +110,7 @@ class Dashboard:
 
         self._console = Console(file=stream)
         self._live = Live(console=self._console, refresh_per_second=4)
+        self._prepared: Prepared | None = None
         self._started: Started | None = None
         self._last: Stepped | None = None
         self._preview: Previewed | None = None
@@ -120,7 +127,9 @@ class Dashboard:
 
     def __call__(self, event: Event) -> None:
         """Takes an event and draws."""
-        if isinstance(event, Started):
+        if isinstance(event, Prepared):
+            self._prepared = event
+        elif isinstance(event, Started):
             self._started = event
         elif isinstance(event, Stepped):
             self._last = event
@@ -140,6 +149,8 @@ class Dashboard:
         from rich.text import Text  # noqa: PLC0415
 
         table = Table.grid(padding=(0, 2))
+        if self._started is None and self._prepared is not None:
+            table.add_row("before", Text(described(self._prepared)))
         if self._started is not None:
             table.add_row("faces", Text(described(self._started).partition(": faces ")[2]))
         last = self._last

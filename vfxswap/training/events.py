@@ -8,8 +8,17 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Something that comes before the first step is partly done."""
+
+    what: str
+    part: float
+    """0..1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
-    """The first thing told."""
+    """All is ready for the first step."""
 
     out: Path
     identities: Mapping[str, int]
@@ -68,5 +77,5 @@ class Warned:
     message: str
 
 
-Event = Started | Stepped | Previewed | Saved | Warned
+Event = Prepared | Started | Stepped | Previewed | Saved | Warned
 Tell = Callable[[Event], None]

@@ -28,6 +28,8 @@ from vfxswap.training.settings import FEWEST_FACES, Settings, Sources
 PLANES = 5
 """R', G', B', matte, eyes and mouth."""
 _FEWEST_HELD_OUT, _MOST_HELD_OUT = 4, 64
+_TELLS = 50
+"""After so many faces it is told how far the looking through is."""
 _FEATURE_WIDTH = 0.035
 """Of an eye's or a mouth's soft spot, as part of a crop's side."""
 Warn = Callable[[str], None]
@@ -188,13 +190,23 @@ class Roll:
         settings: Whose, and how.
         size_px: Side; changes when a network grows.
         warn: Is told what is odd with them.
+        read: Is told which part of them has been looked through, 0..1.
         workers: Threads that read.
 
     Raises:
         UsageError: Too few of an identity's faces can be read.
     """
 
-    def __init__(self, settings: Settings, *, size_px: int, warn: Warn, workers: int = 2) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        size_px: int,
+        warn: Warn,
+        read: Callable[[float], None] = lambda _: None,
+        workers: int = 2,
+    ) -> None:
+        self._read, self._seen = read, 0
         self._settings, self._pool = settings, ThreadPoolExecutor(workers, thread_name_prefix="faces")
         share = _memory_share(settings, size_px)
         if share < 1:
@@ -251,7 +263,11 @@ class Roll:
                 return str(error)
             return ""
 
+        total = sum(len(item) for source in self._settings.sources.values() for item in source.faces)
         for index, said in enumerate(self._pool.map(problem, range(len(faceset)))):
+            self._seen += 1
+            if self._seen % _TELLS == 0 or self._seen == total:
+                self._read(self._seen / total)
             if said:
                 left_out[str(faceset.folder / faceset.records[index].file)] = said
             else:

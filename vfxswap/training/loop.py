@@ -20,7 +20,7 @@ from vfxswap.nets.spec import CombSpec
 from vfxswap.training.augment import Batch, dice_for, varied
 from vfxswap.training.checkpoint import Memory, differences, read_checkpoint, write_checkpoint
 from vfxswap.training.curve import Curve
-from vfxswap.training.events import Previewed, Saved, Started, Stepped, Tell, Warned
+from vfxswap.training.events import Prepared, Previewed, Saved, Started, Stepped, Tell, Warned
 from vfxswap.training.faces import Draw, Roll, sized, some
 from vfxswap.training.interrupts import Asked, stop_asked
 from vfxswap.training.lanes import Lanes, lanes
@@ -34,7 +34,7 @@ from vfxswap.training.stills import Stills, stills_of
 from vfxswap.training.strangers import strangers
 
 _SPIKE_MEMORY = 100
-_STYLE_FACES = 24
+_STYLE_FACES = 16
 _PREVIEW_FACES = 16
 _AHEAD = 2
 Clock = Callable[[], float]
@@ -66,9 +66,15 @@ def train(
     with ExitStack() as held:
         lane = held.enter_context(lanes(device))
         asked = held.enter_context(stop_asked())
-        roll = Roll(settings, size_px=settings.train.size, warn=lambda text: tell(Warned(text)))
+        tell = tell if lane.leads else _silent
+        roll = Roll(
+            settings,
+            size_px=settings.train.size,
+            warn=lambda text: tell(Warned(text)),
+            read=lambda part: tell(Prepared("looking through the faces", part)),
+        )
         held.callback(roll.close)
-        run = _Run(settings, lane, roll, tell if lane.leads else _silent, clock)
+        run = _Run(settings, lane, roll, tell, clock)
         held.callback(run.close)
         run.begin(resume=resume)
         run.work(asked)
@@ -139,7 +145,14 @@ class _Run:
     def _start(self) -> None:
         spec = self.settings.start_spec
         faces = [some(self.roll.people[k].faces, spec.size_px, _STYLE_FACES) for k in self._people()]
-        start = started(spec, self.settings.init, faces, self._stills(), seed=self.settings.train.seed)
+        start = started(
+            spec,
+            self.settings.init,
+            faces,
+            self._stills(),
+            seed=self.settings.train.seed,
+            tell=lambda part: self.tell(Prepared("choosing styles of the base", part)),
+        )
         self.learner = Learner(start.comb, self.settings, self.lane, primed=start.primed)
         self.count.base = start.base
 

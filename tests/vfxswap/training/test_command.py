@@ -13,10 +13,13 @@ from rich.console import Console
 
 from vfxswap.cli import learning
 from vfxswap.cli import main as vfxswap
-from vfxswap.training.events import Event, Previewed, Saved, Started, Stepped, Warned
+from vfxswap.training.events import Event, Prepared, Previewed, Saved, Started, Stepped, Warned
 
 Project = Callable[..., Path]
 EVENTS: tuple[Event, ...] = (
+    Prepared("choosing styles", 0.125),
+    Prepared("choosing styles", 0.25),
+    Prepared("choosing styles", 1.0),
     Started(Path("run"), {"ada": 36, "ben": 36}, 0, 10, None, "cpu", 7_100_000),
     Warned("odd [faces]"),
     *(Stepped(k, 10, k / 10, 128, {"loss": 1 / k, "pixel": 0.5 / k}, 1.0, 20.0, k, 10.0 - k) for k in range(1, 11)),
@@ -68,8 +71,9 @@ def test_it_trains_and_says_where_the_file_is(
     assert vfxswap(["train", str(file), "--device", "cpu"]) == 2
     assert "go on with --resume" in capsys.readouterr().err
     assert vfxswap(["train", str(file), "--device", "cpu", "--resume", "--progress", "json"]) == 0
-    first = capsys.readouterr().out.splitlines()[0]
-    assert json.loads(first)["step"] == 6
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert rows[0] == {"type": "prepared", "what": "looking through the faces", "part": 50 / 80}
+    assert next(row for row in rows if row["type"] == "started")["step"] == 6
 
 
 def test_a_log_gets_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +82,8 @@ def test_a_log_gets_lines(capsys: pytest.CaptureFixture[str]) -> None:
     for event in EVENTS:
         lines(event)
     said = stream.getvalue().splitlines()
-    assert said[0] == "training: faces ada 36, ben 36; 7.1 M weights on cpu"
+    assert said[:2] == ["choosing styles: 12 %", "choosing styles: 100 %"]
+    assert said[2] == "training: faces ada 36, ben 36; 7.1 M weights on cpu"
     assert "step 1 of 10 (10 %), 128 px, loss 1.0000, 20.0 faces/s, 0:09 left" in said
     assert 3 <= sum(line.startswith("step") for line in said) < 8
     assert "preview run/preview.png: ada 31.2 dB" in said
@@ -90,13 +95,17 @@ def test_programs_get_json() -> None:
     for event in EVENTS:
         learning.Json(stream)(event)
     rows = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [row["type"] for row in rows[:3]] == ["started", "warned", "stepped"]
-    assert rows[2]["parts"]["pixel"] == 0.5
+    assert [row["type"] for row in rows[2:6]] == ["prepared", "started", "warned", "stepped"]
+    assert rows[5]["parts"]["pixel"] == 0.5
 
 
 def test_a_terminal_gets_a_dashboard() -> None:
     stream = io.StringIO()
     board = learning.Dashboard(stream)
+    board(EVENTS[0])
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(board.panel())
+    assert "choosing styles: 12 %" in shown.getvalue()
     for event in EVENTS:
         board(event)
     shown = io.StringIO()

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from vfxswap.errors import Cancelled, MediaError, OutOfMemory, UsageError
 from vfxswap.trained import load_trained
 from vfxswap.training import checkpoint, learner, loop, losses
-from vfxswap.training.events import Event, Previewed, Saved, Started, Stepped, Warned
+from vfxswap.training.events import Event, Prepared, Previewed, Saved, Started, Stepped, Warned
 from vfxswap.training.learner import Diverged
 from vfxswap.training.loop import train
 from vfxswap.training.result import Outcome
@@ -85,7 +85,8 @@ def test_it_learns_and_leaves_a_trained_file_with_its_card(file: Path) -> None:
     assert loaded.card.curve[-1].iteration == 150
     assert "out" not in loaded.card.options["train"]
     assert (file.parent / "run" / "train.MODEL.md").is_file()
-    assert isinstance(heard[0], Started)
+    assert heard.of(Prepared)[-1].part == 1
+    assert len(heard.of(Started)) == 1
 
 
 def test_a_seed_is_a_training(file: Path) -> None:
