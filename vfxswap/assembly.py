@@ -7,8 +7,9 @@ stages before it.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,21 +19,35 @@ from typing import Any, TypeVar
 import torch
 
 from vfxswap.alignment import CropSpec
+from vfxswap.analysis import Book, FoundFrame, Settled, Stand, settled
 from vfxswap.casting import Role
 from vfxswap.chunks import Batches, spans_to_compute
+from vfxswap.conveyor import Awaited, Leash
 from vfxswap.crops import View
-from vfxswap.drivers import Shot, Step, driver_for
+from vfxswap.drivers import Driver, Shot, Step, driver_for
+from vfxswap.drivers.finding import AlignerDriver, DetectorDriver
 from vfxswap.drivers.layers import KeepUnmatched, MakeLayers
+from vfxswap.drivers.recall import (
+    EditedFaces,
+    GatherFaces,
+    Known,
+    Looking,
+    RecallFaces,
+    Tracks,
+    found_in,
+    tracks_in,
+)
 from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
+from vfxswap.drivers.tracking import TrackerDriver
 from vfxswap.errors import FrameFailed, PluginError, TruncatedPlate, VfxswapError
 from vfxswap.frame import Frame
-from vfxswap.geometry import Landmarks
 from vfxswap.host import Host
 from vfxswap.identity import Identity
 from vfxswap.line import Meter, Station, carry, reach
-from vfxswap.pipeline import Pipeline, PlannedStage
+from vfxswap.pipeline import FaceRule, Pipeline, PlannedStage
 from vfxswap.portraits import Eyes, look_at
-from vfxswap.stage import Aligner, Blend, ColorMatch, Detector, Setting, Span, Stage, Swapper, SwapperOptions
+from vfxswap.stage import Aligner, Blend, ColorMatch, Detector, Setting, Span, Stage, Swapper, SwapperOptions, Tracker
+from vfxswap.workers import worker_pool
 
 T = TypeVar("T")
 
@@ -52,6 +67,12 @@ class Workshop:
     meter: Meter = field(default_factory=Meter)
     remarks: list[str] = field(default_factory=list)
     """What the report shall say of the run, besides its frames."""
+    book: Book | None = None
+    """What is known of the faces before, and takes what is found."""
+    only_looks: bool = False
+    """Whether the faces are only found, and neither cast nor cut."""
+    surveyed: Callable[[int], None] | None = None
+    """Is told the number of each frame that a stage looks at before the run."""
 
     @property
     def view(self) -> View:
@@ -83,6 +104,9 @@ class _Assembly:
         self._shop, self._stack, self._plan = workshop, stack, workshop.plan
         self._open: list[Stage[Any]] = []
         self._identities: dict[str, Identity] = dict(self._plan.identities)
+        self._cuts_seen: set[int] = set()
+        self._found: Mapping[int, FoundFrame] | None = None
+        self._is_aligned = False
         self._shot = Shot(
             view=workshop.view,
             first=self._plan.plate.first,
@@ -97,13 +121,54 @@ class _Assembly:
             label = planned.name if names[planned.name] == 1 else f"{planned.name} (stage {planned.index})"
             with _answering_for(label, planned.owner):
                 station = Station(label, planned.owner, self._step(planned))
-                self._survey(station, stations)
+                stations, station = self._recalled(station, stations)
             if "swapped" in self._plan.layers.names and issubclass(planned.cls, ColorMatch | Blend):
                 stations.append(Station("layers", _HOST, KeepUnmatched()))
             stations.append(station)
         if self._plan.layers.made:
             stations.append(Station("layers", _HOST, MakeLayers(self._plan.layers, self._shot.view)))
         return stations
+
+    def _recalled(self, station: Station, before: list[Station]) -> tuple[list[Station], Station]:
+        """A stage and those before it, as far as the faces that it would find are not known already."""
+        step, book = station.step, self._shop.book
+        if isinstance(step, TrackerDriver):
+            step.tracks = self._whole(station, before, step)
+            return [other for other in before if not _only_finds(other.step)], station
+        if isinstance(step, DetectorDriver) and book is not None:
+            station = replace(station, step=RecallFaces(step, book))
+        if isinstance(step, AlignerDriver) and not self._is_aligned:
+            self._is_aligned = True
+            before, edits = self._edited(before)
+            step.known = Known(book, self._found, edits)
+            if self._shop.only_looks:
+                station = replace(station, step=Looking(step.stage.align, self._shot.view, step.known))
+        self._survey(station, before)
+        return before, station
+
+    def _whole(self, station: Station, before: Sequence[Station], step: TrackerDriver | GatherFaces) -> Tracks:
+        """The faces of the whole plate: from the analysis, or as this step sees them now."""
+        book = self._shop.book
+        self._found = None if book is None else book.whole
+        if self._found is None:
+            self._survey(station, before)
+            self._found = found_in(step.tracks, frozenset(self._cuts_seen))
+            if book is not None:
+                book.add(self._found.values())
+        return tracks_in(self._found)
+
+    def _edited(self, before: list[Station]) -> tuple[list[Station], Settled | None]:
+        """The line with artists' edits in it, which are held against all faces of the plate."""
+        plan = self._plan
+        if not plan.edits:
+            return before, None
+        if self._found is None:
+            gather = GatherFaces(self._shot)
+            self._whole(Station("faces", _HOST, gather), before, gather)
+        stand = Stand(plan.plate.frame_of_reference, self._shot.first, self._shot.last, tuple(plan.identities))
+        edits = settled(self._found or {}, plan.edits, stand, str(plan.edits_path))
+        line = [other for other in before if not _only_finds(other.step)]
+        return [*line, Station("edits", _HOST, EditedFaces(edits))], edits
 
     def declared_reach(self) -> Span:
         own = reach(self._time_steps())
@@ -112,12 +177,18 @@ class _Assembly:
 
     def _time_steps(self) -> list[Station]:
         """The host's own steps: where shots begin, if any stage looks at neighbours."""
-        cuts = self._plan.shot.cuts
-        if cuts != "auto":
+        book = self._shop.book
+        if book is not None and (whole := book.whole) is not None:
+            return [Station("cuts", _HOST, GivenCuts(frozenset(n for n, frame in whole.items() if frame.cut_before)))]
+        cuts = self._plan.shot.given_cuts
+        if cuts is not None:
             return [Station("cuts", _HOST, GivenCuts(frozenset(cuts)))]
-        if not any(self._made(planned).window != (0, 0) for planned in self._plan.stages):
+        if book is None and not any(self._minds_cuts(planned) for planned in self._plan.stages):
             return []
         return [Station("thumbnails", _HOST, Thumbnails(self._shot)), Station("cuts", _HOST, Cuts())]
+
+    def _minds_cuts(self, planned: PlannedStage) -> bool:
+        return issubclass(planned.cls, Tracker) or self._made(planned).window != (0, 0)
 
     def _made(self, planned: PlannedStage) -> Stage[Any]:
         width, height = self._plan.plate.width, self._plan.plate.height
@@ -140,6 +211,8 @@ class _Assembly:
         self._in_pool(stage.open)
         if isinstance(stage, Aligner):
             self._shot = replace(self._shot, roles=self._roles(stage), crops=self._crops())
+        if isinstance(stage, Tracker):
+            self._shot = replace(self._shot, is_tracked=True, recognise=stage.likeness)
         self._open.append(stage)
         return driver_for(stage, self._shot, self._identities)
 
@@ -159,11 +232,20 @@ class _Assembly:
         for name, rule in self._plan.casting.items():
             if name not in used:
                 continue
-            roles.append(Role(name, rule, None if rule.still is None else self._likeness(rule.still, aligner)))
+            roles.append(Role(name, rule) if rule.still is None else self._like(name, rule, rule.still, aligner))
         return tuple(roles)
 
-    def _likeness(self, still: Path, aligner: Aligner[Any]) -> Landmarks:
-        return self._in_pool(lambda: look_at(still, "srgb", self._eyes(aligner))).landmarks
+    def _like(self, name: str, rule: FaceRule, still: Path, aligner: Aligner[Any]) -> Role:
+        """A role whose face is known by a still."""
+        recognise = self._shot.recognise
+
+        def seen() -> Role:
+            portrait = look_at(still, "srgb", self._eyes(aligner))
+            five = portrait.landmarks.five()
+            vector = None if recognise is None else recognise(portrait.image.clamp(0, 1), five)
+            return Role(name, rule, portrait.landmarks, vector)
+
+        return self._in_pool(seen)
 
     def _prepare_identity(self, planned: PlannedStage) -> None:
         """Looks at the identity's stills, if its swapper wants that and nobody has yet."""
@@ -182,31 +264,39 @@ class _Assembly:
 
     def _in_pool(self, work: Callable[[], T]) -> T:
         """Runs work as the line's tasks are run: on a thread of the pool, without gradients."""
-
-        def task() -> T:
-            with torch.inference_mode():
-                return work()
-
-        return self._shop.pool.submit(task).result()
+        return self._shop.pool.submit(_without_gradients, work).result()
 
     def _survey(self, station: Station, before: Sequence[Station]) -> None:
+        """Shows a step the frames that it wants to see, as they come from the steps before it."""
         step = station.step
         numbers = sorted(set(step.survey_frames()) - set(self._plan.plate.holes))
         if not numbers:
             return
-        frames: list[Frame] = []
+        line = [*before, *(Station(station.label, station.owner, glance) for glance in step.glances())]
+        with worker_pool(1) as own, Leash() as leash:
+            # Of a pool of its own, as it waits for the line's. Frames are let go as the step has seen them.
+            frames = Awaited(leash.held(self._surveyed(station.label, line, numbers)))
+            start = time.perf_counter()
+            own.submit(_without_gradients, lambda: step.survey(frames)).result()
+            self._shop.meter.add(station.label, time.perf_counter() - start - frames.seconds)
+
+    def _surveyed(self, label: str, line: Sequence[Station], numbers: Sequence[int]) -> Iterator[Frame]:
+        count = 0
         try:
-            for frame in rendered(self._shop, before, numbers):
-                frames.append(frame)  # noqa: PERF402 - those before a break are kept
+            for frame in rendered(self._shop, line, numbers):
+                if frame.cut_before:
+                    self._cuts_seen.add(frame.number)
+                if self._shop.surveyed is not None:
+                    self._shop.surveyed(frame.number)
+                yield frame
+                count += 1
         except TruncatedPlate as broken:
-            if not frames:
+            if count == 0:
                 raise
             # All chunks of this plate see the same break, and so decide alike.
             self._shop.remarks.append(
-                f"{broken}; what stage {station.label!r} decides once a shot, it decided by {len(frames)} of"
-                f" {len(numbers)} frames"
+                f"{broken}; what stage {label!r} decides once a shot, it decided by {count} of {len(numbers)} frames"
             )
-        self._in_pool(lambda: step.survey(frames))
 
 
 def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[int]) -> Iterator[Frame]:
@@ -227,6 +317,16 @@ def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[
                 yield from (frame for frame in batch if frame.number in wanted)
             if batches.broken is not None:
                 raise batches.broken
+
+
+def _only_finds(step: Step) -> bool:
+    """Whether all that a step gives are faces: who comes after it has seen those of all frames already."""
+    return isinstance(step, RecallFaces) or (isinstance(step, Driver) and step.stage.gives == {"faces"})
+
+
+def _without_gradients(work: Callable[[], T]) -> T:
+    with torch.inference_mode():
+        return work()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -84,6 +85,41 @@ class ReadAhead(Generic[T]):
             yield item
         if item.error is not None:
             raise item.error
+
+
+class Leash:
+    """Ends what another thread iterates over when this context is left, so that nobody waits for the rest of it."""
+
+    def __init__(self) -> None:
+        self._let_go = threading.Event()
+
+    def __enter__(self) -> Leash:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._let_go.set()
+
+    def held(self, items: Iterator[T]) -> Iterator[T]:
+        """The items, until the context is left."""
+        for item in items:
+            if self._let_go.is_set():
+                break
+            yield item
+
+
+class Awaited(Iterator[T]):
+    """Iterates over items, and adds up how long it waits for them."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self.seconds = 0.0
+
+    def __next__(self) -> T:
+        start = time.perf_counter()
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.perf_counter() - start
 
 
 def parallel(pool: Executor, work: Callable[[T], R], items: Iterator[T], *, ahead: int) -> Iterator[R]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,6 +220,50 @@ class Frame:
 
     def __repr__(self) -> str:
         return f"Frame({self.number}, {self.picture!r}, pts {self.pts}, {len(self.faces)} faces)"
+
+
+class Span(NamedTuple):
+    """How many neighbouring frames a stage wants to see."""
+
+    behind: int = 0
+    ahead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Neighbouring frames of one shot, oldest first; shorter at the shot's ends and at cuts."""
+
+    frames: tuple[Frame, ...]
+    center: int
+    """Index of the frame to be worked on."""
+
+    @property
+    def frame(self) -> Frame:
+        """The frame to be worked on."""
+        return self.frames[self.center]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """One frame of the plate as trackers see it."""
+
+    number: int
+    """The frame's number."""
+    cut_before: bool
+    """Whether a new shot starts with it."""
+    detections: tuple[Detection, ...]
+    """The detector's faces, in plate pixels."""
+    picture: Tensor | None = None
+    """`(3, h, w)` float32 R'G'B' 0..1, the whole upright picture in the size that the tracker asked for."""
+
+
+class Tracked(NamedTuple):
+    """A face of a frame as a tracker gives it."""
+
+    detection: Detection
+    """In plate pixels, with `track`."""
+    notes: tuple[str, ...] = ()
+    """Why it is less than a detection, for the report."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,9 @@ A plugin states the numbers that it was written for; one that returns this const
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-StageKind = Literal["detector", "aligner", "swapper", "matte", "color", "blend", "deflicker", "finish", "stage"]
+StageKind = Literal[
+    "detector", "tracker", "aligner", "swapper", "matte", "color", "blend", "deflicker", "finish", "stage"
+]
 
 
 @dataclass(frozen=True, slots=True)

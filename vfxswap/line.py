@@ -63,7 +63,8 @@ def carry(
     """Carries batches of one contiguous range through the steps, lazily and in order.
 
     Steps that see no neighbours run back to back in one task; a step with a window begins a new task, which waits until
-    its neighbours have come through the steps before.
+    its neighbours have come through the steps before. A batch goes no further than windows after it reach from frames
+    that are wanted: what serves the first window alone, such as the pictures around a cut, costs no swap.
 
     Args:
         batches: Ascending.
@@ -77,10 +78,11 @@ def carry(
         FrameFailed: A step failed; names the stage, its owner and the frame.
         OutOfMemory: The device's memory is too small.
     """
-    line = iter(batches)
-    for segment in _segments(stations):
-        task = _Task(segment, meter)
-        line = parallel(pool, task, _arounds(line, segment[0].step.span, wanted), ahead=ahead)
+    line, segments = iter(batches), _segments(stations)
+    for place, segment in enumerate(segments):
+        later = reach([station for others in segments[place + 1 :] for station in others])
+        arounds = _arounds(line, segment[0].step, wanted, later)
+        line = parallel(pool, _Task(segment, meter), arounds, ahead=ahead)
     return line
 
 
@@ -93,18 +95,28 @@ def _segments(stations: Sequence[Station]) -> list[list[Station]]:
     return found
 
 
-def _arounds(batches: Iterable[Batch], span: Span, wanted: Container[int]) -> Iterator[Around]:
-    """Each batch with the frames around it that a window may reach."""
-    behind, ahead = -(-span.behind // BATCH_FRAMES), -(-span.ahead // BATCH_FRAMES)
-    for window, center in windowed(batches, behind=behind, ahead=ahead):
-        batch = window[center]
-        low, high = batch.numbers[0] - span.behind, batch.numbers[-1] + span.ahead
-        yield Around(
-            before=tuple(frame for other in window[:center] for frame in other if frame.number >= low),
-            batch=batch,
-            after=tuple(frame for other in window[center + 1 :] for frame in other if frame.number <= high),
-            wanted=wanted,
-        )
+def _arounds(batches: Iterable[Batch], step: Step, wanted: Container[int], later: Span) -> Iterator[Around]:
+    """Each batch that serves a purpose, with the frames around it that a window of the step may reach."""
+    behind, ahead = -(-step.span.behind // BATCH_FRAMES), -(-step.span.ahead // BATCH_FRAMES)
+    places = ([batch] for batch in batches)  # what is behind is changed in its place
+    for window, center in windowed(places, behind=behind, ahead=ahead):
+        (batch,) = window[center]
+        low, high = batch.numbers[0] - step.span.behind, batch.numbers[-1] + step.span.ahead
+        if _serves(batch, later, wanted):
+            yield Around(
+                before=tuple(frame for (other,) in window[:center] for frame in other if frame.number >= low),
+                batch=batch,
+                after=tuple(frame for (other,) in window[center + 1 :] for frame in other if frame.number <= high),
+                wanted=wanted,
+            )
+        window[center][0] = step.remembered(batch)
+
+
+def _serves(batch: Batch, later: Span, wanted: Container[int]) -> bool:
+    """Whether a batch is wanted, or in reach of the windows that wanted frames still have before them."""
+    return any(
+        number in wanted for number in range(batch.numbers[0] - later.ahead, batch.numbers[-1] + later.behind + 1)
+    )
 
 
 class _Task:

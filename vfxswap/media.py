@@ -19,6 +19,7 @@ from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.errors import MediaError
 from vfxswap.frame import Frame
 from vfxswap.geometry import Box
+from vfxswap.journal import FrameNote, Journal
 from vfxswap.layers import LayerName, LayerOrder
 
 
@@ -88,6 +89,11 @@ class PlateInfo:
     def last(self) -> int:
         """Number of the last frame."""
         return self.first + self.count - 1
+
+    @property
+    def frame_of_reference(self) -> Box:
+        """The display window, or the whole picture where there is no other: what artists' coordinates count from."""
+        return Box(0, 0, self.width, self.height) if self.display is None else self.display
 
 
 class Reader(ABC):
@@ -173,8 +179,9 @@ class Writer(ABC):
     layers: LayerOrder = LayerOrder()
     """The extra pictures of each frame that are to be written, which the host sets before the first frame, if this
     writer has said that it can store them (`layer_problems`)."""
-    key: str = ""
-    """The run's content key, which the host sets before the first frame; a writer of sequences notes it for `done`."""
+    journal: Journal | None = None
+    """Set by the host before the first frame of a sequence: whoever writes one tells it of each frame's files when
+    these are written, before they get their names. So a run that is killed is gone on with."""
 
     @classmethod
     @abstractmethod
@@ -218,9 +225,21 @@ class Writer(ABC):
         return (f"the writer {cls.name!r} cannot write layers; leave layers out",)
 
     @classmethod
-    def done(cls, path: Path, key: str) -> frozenset[int]:  # noqa: ARG003
-        """The frames of a delivery that an unfinished run of this key wrote, and that are still as it left them."""
-        return frozenset()
+    def notes(cls, path: Path) -> Mapping[int, FrameNote] | None:  # noqa: ARG003
+        """What the frames of a sequence that are there say of themselves, by frame.
+
+        None if their files have no room for it, so that reports and journals are asked.
+        """
+        return None
+
+    @classmethod
+    def pictures(cls, path: Path) -> Sequence[str]:  # noqa: ARG003
+        """A digest of each coded picture of a file that holds many, in order; by them a damaged frame is named.
+
+        Raises:
+            MediaError: The file cannot be read.
+        """
+        return ()
 
     @abstractmethod
     def __init__(

@@ -18,36 +18,28 @@ from vfxswap.assembly import Workshop, assembled
 from vfxswap.chunks import Batches, spans_to_compute
 from vfxswap.clock import FrameRange
 from vfxswap.conveyor import ReadAhead, Sink
-from vfxswap.errors import Cancelled, FrameFailed, MediaError, TruncatedPlate, UsageError, VfxswapError
+from vfxswap.delivered import Found, layers_of, remove_outdated
+from vfxswap.errors import Cancelled, FrameFailed, MediaError, TruncatedPlate, VfxswapError
 from vfxswap.files import FramePattern
 from vfxswap.frame import Frame
 from vfxswap.handover import hand_over
 from vfxswap.host import Host
-from vfxswap.layers import layer_files
+from vfxswap.journal import RECORD, Journal
 from vfxswap.line import Station, carry, reach
 from vfxswap.media import Reader, Writer
 from vfxswap.models import ModelStore
 from vfxswap.pipeline import Pipeline, load
+from vfxswap.recall import kept_findings, standing
 from vfxswap.record import described
-from vfxswap.report import (
-    FrameRecord,
-    Progress,
-    Report,
-    finished_frames,
-    past_run,
-    report_path,
-    reports_of,
-)
+from vfxswap.report import FrameRecord, Progress, Report
 from vfxswap.stage import Span
+from vfxswap.verify import digests_of
 from vfxswap.workers import cores, worker_pool
 
 _DECODED_FRAMES = 12
 """Frames decoded ahead of the stages."""
 _ENCODE_FRAMES = 8
 """Finished frames that may wait for the encoder."""
-
-RECORD = "vfxswap.record"
-"""The name among a finished frame's `props` of its `FrameRecord`."""
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -83,7 +75,8 @@ def run(  # noqa: PLR0913 - each is a word of the command line
 
     Returns:
         What happened to each frame. If the delivery is there already, complete and made from the very same things,
-        nothing is done and `already_done` is true. A sequence that the very same run left unfinished is gone on with.
+        nothing is done and `already_done` is true. Of a sequence, what is missing is made, and those frames that see
+        something of the plate which has changed since.
 
     Raises:
         PipelineError: The file, or what it names, is wrong; holds all problems.
@@ -126,104 +119,72 @@ def _rendered(
     plan: Pipeline, host: Host, *, overwrite: bool, workers: int | None, progress: ProgressCallback | None
 ) -> Report:
     """Makes the delivery, or finds that it is there."""
-    files = FramePattern(plan.delivery_path)
-    whole, done = (frozenset[int](),) * 2 if overwrite or not files.is_numbered else _done(plan)
-    if whole.issuperset(plan.frames):
-        own = own_report(plan)  # there is none where other chunks, or the whole, made these frames
-        outputs = tuple(files.paths(plan.frames))
-        path = own if own.exists() else None
-        return Report(outputs=outputs, layers=_layers(plan), already_done=True, path=path)
-    if not overwrite and any(files.path(number).exists() for number in plan.frames if number not in done):
-        return _standing(plan, files)
-    # The last frame is made in any case, so that every run ends as runs do.
-    numbers = FrameRange.of(set(plan.frames) - done | {plan.frames[-1]})
+    found = Found.of(plan, host)
+    if not overwrite and (there := found.report()):
+        return there
+    standing(plan)  # refuses an analysis that is damaged, or of another plate
+    numbers = plan.frames if overwrite else found.to_do
     _make_folder(plan.delivery_path.parent)
     report = Report(run=described(plan, host))
-    remarks = plan.writer.remarks(plan.delivery_path, plan.writer_options, plan.plate, plan.tags)
-    if remarks := [*plan.remarks, *remarks]:
-        report.run["remarks"] = remarks
-    if len(numbers) < len(plan.frames):
-        report.run["resumed"] = str(numbers)
-    device = torch.device(plan.device)
-    count = workers or (cores() if device.type == "cpu" else 2)
+    _remark(report, plan, FrameRange.of(() if overwrite else found.past.outdated), numbers)
     host.notify("vfxswap_shot_started", pipeline=str(plan.path), first=plan.frames[0], last=plan.frames[-1])
     start = time.perf_counter()
     try:
-        with worker_pool(count) as pool:
-            shop = Workshop(plan=plan, host=host, device=device, pool=pool, ahead=count + 1)
-            try:
-                _Render(shop, report, progress, numbers).go()
-            finally:
-                report.stage_seconds = dict(shop.meter.seconds)
-                if shop.remarks:
-                    report.run["remarks"] = [*report.run.get("remarks", []), *shop.remarks]
+        if numbers:
+            _render(plan, host, report, numbers, found.journal, workers=workers, progress=progress)
+        if found.journal is not None:
+            report.outputs = tuple(FramePattern(plan.delivery_path).paths(plan.frames))
+        report.layers = layers_of(plan)
     except KeyboardInterrupt:
         report.error = "cancelled"
-        left = (
-            "run again to go on after the frames that are whole" if files.is_numbered else "no delivery was left behind"
-        )
-        raise Cancelled(f"cancelled; {left}") from None
+        kept = "run again to go on after the frames that are whole"
+        raise Cancelled(f"cancelled; {kept if found.journal else 'no delivery was left behind'}") from None
     except VfxswapError as error:
         report.error = str(error)
         raise
     finally:
         report.wall_seconds = time.perf_counter() - start
-        report.write(own_report(plan))
+        found.write(report)
         host.notify("vfxswap_shot_finished", report=report)
-    _remove_outdated(plan)
+    remove_outdated(plan)
     return report
 
 
-def own_report(plan: Pipeline) -> Path:
-    """Where a run's report lies: runs that deliver parts of one sequence, at once or in turn, each have one."""
-    whole = set(plan.edit.whole) - set(plan.plate.holes)
-    is_part = FramePattern(plan.delivery_path).is_numbered and not whole.issubset(plan.frames)
-    return report_path(plan.delivery_path, plan.frames if is_part else None)
+def _render(
+    plan: Pipeline,
+    host: Host,
+    report: Report,
+    numbers: FrameRange,
+    journal: Journal | None,
+    *,
+    workers: int | None,
+    progress: ProgressCallback | None,
+) -> None:
+    """Makes some frames."""
+    device = torch.device(plan.device)
+    count = workers or (cores() if device.type == "cpu" else 2)
+    remarks: list[str] = []
+    try:
+        with kept_findings(plan, remarks) as book, worker_pool(count) as pool:
+            shop = Workshop(plan=plan, host=host, device=device, pool=pool, ahead=count + 1, remarks=remarks, book=book)
+            try:
+                _Render(shop, report, progress, numbers, journal).go()
+            finally:
+                report.stage_seconds = dict(shop.meter.seconds)
+    finally:
+        if remarks:
+            report.run["remarks"] = [*report.run.get("remarks", []), *remarks]
 
 
-def _remove_outdated(plan: Pipeline) -> None:
-    """Removes reports of other settings, all of whose frames this run replaced."""
-    for path in reports_of(plan.delivery_path):
-        run = past_run(path)
-        if run is not None and run.key != plan.key and set(run.frames) <= set(plan.frames):
-            path.unlink(missing_ok=True)
-
-
-def _done(plan: Pipeline) -> tuple[frozenset[int], frozenset[int]]:
-    """The frames of a sequence that complete runs of this key made; and with them those that unfinished runs did."""
-    whole = finished_frames(plan.delivery_path, plan.key)
-    return whole, whole | plan.writer.done(plan.delivery_path, plan.key)
-
-
-def _standing(plan: Pipeline, files: FramePattern) -> Report:
-    """What to make of a delivery that is there already, or of some of its frames."""
-    wanted = files.paths(plan.frames)
-    missing = [path for path in wanted if not path.exists()]
-    report = own_report(plan)
-    before = past_run(report)
-    if not missing and before and before.is_complete and (before.key, before.frames) == (plan.key, plan.frames):
-        if not all(before.kept_layers(plan.delivery_path)):
-            raise UsageError(
-                f"{plan.delivery_path} is there already, but files of its layers are missing or were changed; make all"
-                " of it again with --overwrite"
-            )
-        return Report(outputs=tuple(wanted), layers=_layers(plan), already_done=True, path=report)
-    if missing:
-        there = FrameRange.of(number for number in plan.frames if files.path(number).exists())
-        raise UsageError(
-            f"{len(there)} of the {len(wanted)} frames of {plan.delivery_path} are there already ({there}); write"
-            " elsewhere with --out, write the others with --frames, or replace them with --overwrite"
-        )
-    raise UsageError(
-        f"{plan.delivery_path} is there already and was made from other settings, another plate or other versions;"
-        " write elsewhere with --out, or replace it with --overwrite"
-    )
-
-
-def _layers(plan: Pipeline) -> dict[str, tuple[Path, ...]]:
-    """The files of the layers, by layer; none where they are in the delivery's own."""
-    files = layer_files(plan.delivery_path, plan.layers, frames=plan.plate.count)
-    return {name: tuple(pattern.path(number) for number in plan.frames) for name, pattern in files.items()}
+def _remark(report: Report, plan: Pipeline, outdated: FrameRange, numbers: FrameRange) -> None:
+    """Says what is special about this run."""
+    remarks = [*plan.remarks, *plan.writer.remarks(plan.delivery_path, plan.writer_options, plan.plate, plan.tags)]
+    if outdated:
+        remarks.append(f"what the frames {outdated} see of the plate, or files of theirs, changed since; made again")
+    if remarks:
+        report.run["remarks"] = remarks
+    if len(numbers) < len(plan.frames):
+        report.run["resumed"] = str(numbers)
 
 
 def _make_folder(folder: Path) -> None:
@@ -239,9 +200,16 @@ def _make_folder(folder: Path) -> None:
 class _Render:
     """One run: reader, line, writer."""
 
-    def __init__(self, shop: Workshop, report: Report, progress: ProgressCallback | None, numbers: FrameRange) -> None:
+    def __init__(
+        self,
+        shop: Workshop,
+        report: Report,
+        progress: ProgressCallback | None,
+        numbers: FrameRange,
+        journal: Journal | None,
+    ) -> None:
         self._shop, self._plan, self._report, self._progress = shop, shop.plan, report, progress
-        self._numbers = numbers
+        self._numbers, self._journal = numbers, journal
         self._started = 0.0
 
     def go(self) -> None:
@@ -261,9 +229,9 @@ class _Render:
             finally:
                 sink.stop()
             self._report.outputs = writer.finish()
-        if len(self._numbers) < len(plan.frames):
-            self._report.outputs = tuple(FramePattern(plan.delivery_path).paths(plan.frames))
-        self._report.layers = _layers(plan)
+        if self._journal is None:
+            layers = layers_of(plan)
+            self._report.digests = tuple(digests_of(plan.writer, path, layers) for path in self._report.outputs)
 
     @contextmanager
     def _writer(self) -> Iterator[Writer]:
@@ -276,7 +244,7 @@ class _Render:
             first=plan.frames[0],
             last=plan.frames[-1],
         )
-        writer.key, writer.layers = plan.key, plan.layers
+        writer.journal, writer.layers = self._journal, plan.layers
         try:
             yield writer
         finally:

@@ -18,7 +18,7 @@ from typing import Any
 
 from vfxswap.clock import FrameRange
 from vfxswap.errors import ExitCode, MediaError, UsageError
-from vfxswap.files import FramePattern, stamp_of
+from vfxswap.files import stamp_of
 
 REPORT_SUFFIX = ".report.jsonl"
 _LONGEST_RANGE = 60
@@ -64,6 +64,12 @@ class Report:
     """What ran: pipeline and key, plate, versions, stages and owners, models and sha256, identities and consent."""
     frames: list[FrameRecord] = field(default_factory=list)
     """One record for each frame handed to the writer, in order."""
+    earlier: list[FrameRecord] = field(default_factory=list)
+    """Records of the frames that were there already, as those told of them who made them."""
+    made_of: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """Of each frame of a sequence, what it was made of and by what its files are known again; see `vfxswap.journal`."""
+    digests: tuple[Mapping[str, Any], ...] = ()
+    """Of each file of a delivery that holds many frames, the sha256 of its bytes and of each picture."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Time spent in each step, summed over threads."""
     wall_seconds: float = 0.0
@@ -80,9 +86,15 @@ class Report:
     """Where this report was written."""
 
     @property
+    def records(self) -> list[FrameRecord]:
+        """One record for each frame that is known of, in order."""
+        made = {record.frame: record for record in (*self.earlier, *self.frames)}
+        return [made[number] for number in sorted(made)]
+
+    @property
     def degraded(self) -> list[FrameRecord]:
         """The frames with notes."""
-        return [record for record in self.frames if record.notes]
+        return [record for record in self.records if record.notes]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -91,11 +103,13 @@ class Report:
 
     def summary(self) -> dict[str, Any]:
         """The figures of the whole run."""
-        notes = Counter(note for record in self.frames for note in record.notes)
+        records = self.records
+        notes = Counter(note for record in records for note in record.notes)
         return {
             "type": "summary",
-            "frames": len(self.frames),
-            "swapped": sum(1 for record in self.frames if record.identities),
+            "frames": len(records),
+            "made": len(self.frames),
+            "swapped": sum(1 for record in records if record.identities),
             "degraded": len(self.degraded),
             "notes": dict(sorted(notes.items())),
             "wall_seconds": round(self.wall_seconds, 3),
@@ -105,6 +119,7 @@ class Report:
             },
             "outputs": [path.name for path in self.outputs],
             "stamps": [stamp_of(path) for path in self.outputs],
+            "digests": list(self.digests),
             "layers": {name: [path.name for path in paths] for name, paths in self.layers.items()},
             "layer_stamps": {name: [stamp_of(path) for path in paths] for name, paths in self.layers.items()},
             "complete": self.error is None,
@@ -114,8 +129,8 @@ class Report:
     def lines(self) -> Iterator[dict[str, Any]]:
         """The report's lines, in order."""
         yield {"type": "run", "version": FORMAT_VERSION, **self.run}
-        for record in self.frames:
-            yield {"type": "frame", **asdict(record)}
+        for record in self.records:
+            yield {"type": "frame", **asdict(record), **self.made_of.get(record.frame, {})}
         yield self.summary()
 
     def write(self, path: Path) -> None:
@@ -186,6 +201,8 @@ class PastRun:
     """Bytes and time of each file that appeared, as the run left it."""
     layers: tuple[tuple[tuple[str, tuple[int, int]], ...], ...] = ()
     """Name and stamp of each file of a layer, by frame."""
+    digests: tuple[Mapping[str, Any], ...] = ()
+    """See `Report.digests`."""
 
     def kept_layers(self, delivery: Path) -> list[bool]:
         """Of each frame, whether the files of its layers are as the run left them."""
@@ -203,7 +220,8 @@ def past_run(path: Path) -> PastRun | None:
             return None
         stamps = tuple((int(size), int(time)) for size, time in tail.get("stamps", ()))
         frames = FrameRange.parse(str(head["frames"]))
-        return PastRun(str(head["key"]), frames, bool(tail["complete"]), stamps, _layers(tail))
+        digests = tuple(dict(each) for each in tail.get("digests", ()))
+        return PastRun(str(head["key"]), frames, bool(tail["complete"]), stamps, _layers(tail), digests)
     except (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, UsageError):
         return None
 
@@ -226,15 +244,3 @@ def frame_records(path: Path) -> tuple[dict[str, Any], list[FrameRecord]]:
         for line in lines
         if line["type"] == "frame"
     ]
-
-
-def finished_frames(delivery: Path, key: str) -> frozenset[int]:
-    """The frames of a sequence that complete runs of this key made, as a whole or in chunks, and left as they are."""
-    files = FramePattern(delivery)
-    found: set[int] = set()
-    for path in reports_of(delivery):
-        run = past_run(path)
-        if run is not None and run.is_complete and run.key == key and len(run.frames) == len(run.stamps):
-            frames = zip(run.frames, run.stamps, run.kept_layers(delivery), strict=True)
-            found.update(frame for frame, stamp, kept in frames if kept and stamp_of(files.path(frame)) == stamp)
-    return frozenset(found)

@@ -8,13 +8,24 @@ gives the same output for the same input on the same kind of device.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from vfxswap.alignment import CropSpec
-from vfxswap.frame import Batch, Detection, Face, FaceBatch, FaceWindow, Frame, PastedFace
-from vfxswap.geometry import Affine, Box, Landmarks
+from vfxswap.frame import (
+    Batch,
+    Detection,
+    Face,
+    FaceBatch,
+    FaceWindow,
+    Frame,
+    PastedFace,
+    Sighting,
+    Span,
+    Tracked,
+    Window,
+)
+from vfxswap.geometry import Affine, Landmarks, Points
 from vfxswap.options import (
     AlignerOptions,
     ColorMatchOptions,
@@ -24,70 +35,20 @@ from vfxswap.options import (
     StageOptions,
     SwapperOptions,
 )
+from vfxswap.setting import Setting
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from vfxswap.brief import Brief
     from vfxswap.errors import Problem
     from vfxswap.identity import Identity
     from vfxswap.modelfile import ModelFile
-    from vfxswap.models import ModelStore
 
 Asset = Literal["faces", "landmarks", "crops", "swapped", "matte", "result"]
 """What stages hand on: detected faces; their points; crops; swapped crops; mattes; the pasted picture."""
-
-
-class Span(NamedTuple):
-    """How many neighbouring frames a stage wants to see."""
-
-    behind: int = 0
-    ahead: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Neighbouring frames of one shot, oldest first; shorter at the shot's ends and at cuts."""
-
-    frames: tuple[Frame, ...]
-    center: int
-    """Index of the frame to be worked on."""
-
-    @property
-    def frame(self) -> Frame:
-        """The frame to be worked on."""
-        return self.frames[self.center]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What the host tells a stage when it makes it; the same for every chunk of a shot."""
-
-    device: torch.device
-    """Where tensors are."""
-    models: ModelStore
-    """Where weights are found."""
-    width: int
-    """Columns of the plate."""
-    height: int
-    """Rows of the plate."""
-    first: int
-    """First frame of the plate, not of the chunk."""
-    last: int
-    """Last frame of the plate, not of the chunk."""
-    identities: dict[str, Identity] = field(default_factory=dict)
-    """Who is put in, by the names of the pipeline file."""
-    display: Box | None = None
-    """The display window in the plate's pixels, where it is not the whole plate (see `vfxswap.media.PlateInfo`): what
-    artists draw and track has its size, and its corner for an origin."""
-
-    @property
-    def frame_of_reference(self) -> Box:
-        """The display window, or the whole plate where there is no other."""
-        return Box(0, 0, self.width, self.height) if self.display is None else self.display
-
-
 OptionsT = TypeVar("OptionsT", bound=StageOptions)
 
 
@@ -180,6 +141,41 @@ class Detector(Stage[OptionsT]):
         Returns:
             N lists, best or first-in-order first, in pixels of `images` (of the plate where there are none).
         """
+
+
+class Tracker(Stage[OptionsT]):
+    """Says which detections of a shot are the same face, and fills the gaps between them.
+
+    It stands between detector and aligner, sees the plate once before the run, and gives the faces of all frames: what
+    came from the detector is replaced by them.
+    """
+
+    needs = frozenset({"faces"})
+    gives = frozenset({"faces"})
+
+    def image_size(self) -> tuple[int, int] | None:
+        """`(width, height)` in which it wants the whole picture, fixed for a shot; None if it looks at no pixels."""
+        return None
+
+    @abstractmethod
+    def follow(self, sightings: Iterator[Sighting]) -> Mapping[int, Sequence[Tracked]]:
+        """Follows all faces through the plate.
+
+        Args:
+            sightings: All frames of the plate, ascending; they can be gone through once, and no more than a few dozen
+                pictures should be kept at a time. Numbers leap at the holes of a sequence.
+
+        Returns:
+            The faces of each of these frames by its number, all with `track`, no two of a frame with the same one. They
+            depend on the sightings alone. A face that was not detected has a note that says so.
+        """
+
+    def likeness(self, picture: Tensor, five: Points) -> NDArray[np.float32] | None:  # noqa: ARG002
+        """`(D,)` of unit length, the nearer to another's the likelier one person, if it can tell people apart.
+
+        Of a face with `five` points `(5, 2)` in a picture `(3, h, w)` float32 R'G'B' 0..1.
+        """
+        return None
 
 
 class Cutter(ABC):
@@ -352,6 +348,7 @@ class Finish(Stage[OptionsT]):
 
 KINDS: dict[str, type[Stage[Any]]] = {
     "detector": Detector,
+    "tracker": Tracker,
     "aligner": Aligner,
     "swapper": Swapper,
     "matte": Matte,
@@ -391,11 +388,14 @@ __all__ = [
     "PastedFace",
     "PipelinePath",
     "Setting",
+    "Sighting",
     "Span",
     "Stage",
     "StageOptions",
     "Swapped",
     "Swapper",
     "SwapperOptions",
+    "Tracked",
+    "Tracker",
     "Window",
 ]

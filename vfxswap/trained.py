@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -166,7 +167,7 @@ def read_card(path: Path) -> TrainedCard:
         with safe_open(str(path), framework="np") as file:
             text = (file.metadata() or {}).get(METADATA)
     except (SafetensorError, OSError) as error:
-        raise UsageError(f"{path} is no safetensors file: {error}") from error
+        raise UsageError(f"{path} is no safetensors file: {_foreign(path) or error}") from error
     if text is None:
         raise UsageError(f"{path} is a safetensors file without a card of vfxswap; only those of `vfxswap train` do")
     _refuse_later(path, text)
@@ -176,6 +177,15 @@ def read_card(path: Path) -> TrainedCard:
         found = error.errors()[0]
         where = ".".join(map(str, found["loc"]))
         raise UsageError(f"the card of {path} is wrong: {where}: {found['msg']} ({_shown(found['input'])})") from error
+
+
+def _foreign(path: Path) -> str:
+    """What a file is that is known to be something else, and may do harm; empty if it is not known."""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(2)
+        if head[:1] == b"\x80" or head == b"PK":
+            return "it is PyTorch's own (.pth) or a pickle, which may hold code and is never loaded here"
+    return ""
 
 
 def _refuse_later(path: Path, text: str) -> None:

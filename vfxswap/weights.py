@@ -17,6 +17,8 @@ from vfxswap.trained import TrainedCard, TrainedIdentity, demand_architecture, r
 
 TRAINED_SUFFIX = ".safetensors"
 """Of trained files."""
+_UNSAFE = {".pth", ".pt", ".pkl", ".ckpt"}
+"""Pickles by other names."""
 
 
 def choose_weights(identity: Identity, name: str | None, *, suffixes: Sequence[str] = (TRAINED_SUFFIX,)) -> Path:
@@ -34,7 +36,10 @@ def choose_weights(identity: Identity, name: str | None, *, suffixes: Sequence[s
     names = [path.name for path in files]
     kinds = ", ".join(f"*{suffix}" for suffix in suffixes)
     if not files:
-        raise UsageError(f"identity {identity.name!r} has no trained weights: there is no {kinds} in {identity.folder}")
+        raise UsageError(
+            f"identity {identity.name!r} has no trained weights: there is no {kinds} in {identity.folder}"
+            + _not_loaded(identity.folder)
+        )
     if name is not None:
         found = [path for path in files if name in {path.name, path.stem}]
         if len(found) == 1:
@@ -49,6 +54,12 @@ def choose_weights(identity: Identity, name: str | None, *, suffixes: Sequence[s
             f' weights = "{names[0]}"'
         )
     return files[0]
+
+
+def _not_loaded(folder: Path) -> str:
+    """Names a file that somebody may have put there to be loaded."""
+    found = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in _UNSAFE)
+    return f"; {found[0]} may hold code and is never loaded: convert it to safetensors or ONNX" if found else ""
 
 
 def verified_sha256(identity: Identity, path: Path) -> str:

@@ -23,6 +23,9 @@ def vfxswap_stages() -> list[StageOffer]:
         StageOffer(
             "tracks", "detector", "vfxswap_plugins.detectors.tracks:Tracks", "faces from a tracks file", _LICENCE
         ),
+        StageOffer(
+            "face-tracker", "tracker", "vfxswap_plugins.trackers.faces:FaceTracker", "faces as tracks", _LICENCE
+        ),
         StageOffer("facemesh", "aligner", "vfxswap_plugins.aligners.facemesh:FaceMesh", "468 landmarks", _LICENCE),
         StageOffer(
             "points5", "aligner", "vfxswap_plugins.aligners.points5:Points5", "the detector's own points", _LICENCE
@@ -69,6 +72,20 @@ def vfxswap_stages() -> list[StageOffer]:
             "deflicker",
             "vfxswap_plugins.deflicker.flow:FlowDeflicker",
             "motion-compensated",
+            _LICENCE,
+        ),
+        StageOffer(
+            "light-deflicker",
+            "deflicker",
+            "vfxswap_plugins.deflicker.light:LightDeflicker",
+            "against slow changes of light",
+            _LICENCE,
+        ),
+        StageOffer(
+            "detail-deflicker",
+            "deflicker",
+            "vfxswap_plugins.deflicker.detail:DetailDeflicker",
+            "against shimmering detail",
             _LICENCE,
         ),
         StageOffer("grain", "finish", "vfxswap_plugins.finish.grain:GrainMatch", "the plate's grain", _LICENCE),

@@ -199,14 +199,20 @@ def test_a_run_that_was_stopped_goes_on_with_its_layers(shot: Path, host: Host) 
     assert all(len(files) == len(FRAMES) for files in report.layers.values())
 
 
-def test_a_layers_file_that_is_missing_is_noticed(shot: Path, host: Host) -> None:
+def test_a_layers_file_that_is_missing_is_made_again_and_one_that_was_painted_is_not(shot: Path, host: Host) -> None:
     path = pipeline(shot, "out", layers("matte"))
     run(path, host)
-    (shot / "out" / "sh010_matte.1002.exr").unlink()
-    with pytest.raises(UsageError, match="--overwrite"):
+    matte = shot / "out" / "sh010_matte.1002.exr"
+    before = matte.read_bytes()
+    matte.unlink()
+    assert [record.frame for record in run(path, host).frames] == [1002]
+    assert matte.read_bytes() == before
+    matte.write_bytes(b"painted")
+    with pytest.raises(UsageError, match=r"frames 1002 of .*, or files of their layers, were changed .* --overwrite"):
         run(path, host)
+    assert matte.read_bytes() == b"painted"
     run(path, host, overwrite=True)
-    assert (shot / "out" / "sh010_matte.1002.exr").is_file()
+    assert matte.read_bytes() == before
 
 
 def movie_rgb(path: Path, host: Host) -> list[NDArray[np.float32]]:

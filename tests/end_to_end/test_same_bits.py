@@ -45,9 +45,11 @@ use = "hull"
 [[stages]]
 use = "mkl"
 [[stages]]
+use = "detail-deflicker"
+radius_frames = 1
+[[stages]]
 use = "flow-deflicker"
 radius_frames = 2
-detail = 0.5
 [[stages]]
 use = "pyramid"
 [delivery]
@@ -60,7 +62,7 @@ LOCKED = (
         'crop_size = 96\n[[stages]]\nuse = "steady-landmarks"\nradius_frames = 2\ntolerance_percent = 2',
     )
     .replace("framewise", "locked")
-    .replace("detail = 0.5", 'detail = 0.5\n[[stages]]\nuse = "flow-deflicker"\nradius_frames = 1')
+    .replace('use = "detail-deflicker"\nradius_frames = 1', 'use = "light-deflicker"\nradius_frames = 2')
     .replace("pyramid", "poisson")
 )
 """Three windows in a row, one of them before the crops, and a survey before the run."""

@@ -15,11 +15,12 @@ from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.drivers.base import Around, Step
 from vfxswap.drivers.time import GivenCuts, neighbours
 from vfxswap.errors import Cancelled, FrameFailed, OutOfMemory
-from vfxswap.frame import Frame, Picture
+from vfxswap.frame import Batch, Frame, Picture
 from vfxswap.line import Meter, Station, carry, reach
 from vfxswap.stage import Span
 
 FIRST, LAST = 1001, 1030
+BLACK = Picture([np.zeros((1, 1), np.uint8)], PixelLayout("gray", "gray", 8), ColorTags())
 
 
 def plate(first: int, last: int) -> Iterator[Frame]:
@@ -95,6 +96,47 @@ def test_a_stepped_range_equals_the_whole() -> None:
     assert stepped == {number: whole[number] for number in stepped}
 
 
+class Counts(Add):
+    """Keeps the numbers of the frames that it works on."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        self.seen += around.batch.numbers
+        return super().frames(around)
+
+
+def test_what_serves_a_far_window_alone_goes_no_further_than_that() -> None:
+    """Frames 1009 and 1029 look 9 frames back, then 2 ahead, in batches of 4."""
+    far, near, last = Counts(), Counts(), Counts()
+    whole = carried((far, Mean(9, 0), near, Mean(0, 2), last), list(range(FIRST, LAST + 1)))
+    assert far.seen == near.seen == last.seen == list(range(FIRST, LAST + 1))
+    for step in (far, near, last):
+        step.seen = []
+    some = carried((far, Mean(9, 0), near, Mean(0, 2), last), [1009, 1029])
+    assert some == {number: whole[number] for number in (1009, 1029)}
+    assert far.seen == [*range(1001, 1012), *range(1020, 1031)]
+    assert near.seen == last.seen == [*range(1008, 1012), *range(1028, 1031)]
+
+
+class Forgets(Mean):
+    """Needs no picture of what lies behind."""
+
+    def remembered(self, batch: Batch) -> Batch:
+        return Batch(tuple(replace(frame, plate=BLACK) for frame in batch))
+
+    def frames(self, around: Around) -> tuple[Frame, ...]:
+        assert all(frame.plate is BLACK for frame in around.before)
+        assert not any(frame.plate is BLACK for frame in (*around.batch, *around.after))
+        return super().frames(around)
+
+
+def test_a_step_may_forget_what_it_needs_not_of_frames_behind() -> None:
+    numbers = list(range(FIRST, LAST + 1))
+    assert carried((Forgets(9, 5), Mean(1, 1)), numbers) == carried((Mean(9, 5), Mean(1, 1)), numbers)
+
+
 def test_windows_shorten_at_the_ends_and_stop_at_cuts() -> None:
     found = carried((GivenCuts({1010}), Mean(2, 2)), list(range(FIRST, LAST + 1)))
     counts = {number: props["n"] for number, props in found.items()}
@@ -125,6 +167,6 @@ def test_the_meter_tells_each_step() -> None:
     meter = Meter()
     stations = [Station("add", "t", Add()), Station("mean", "t", Mean(1, 1))]
     with ThreadPoolExecutor(1) as pool:
-        list(carry(Batches(plate(1001, 1008)), stations, wanted=(), pool=pool, ahead=2, meter=meter))
+        list(carry(Batches(plate(1001, 1008)), stations, wanted=range(1001, 1009), pool=pool, ahead=2, meter=meter))
     assert set(meter.seconds) == {"add", "mean"}
     assert all(seconds > 0 for seconds in meter.seconds.values())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vfxswap.clock import FrameRange
 from vfxswap.errors import ExitCode
-from vfxswap.report import FrameRecord, Report, finished_frames, past_run, report_path, reports_of
+from vfxswap.report import FrameRecord, Report, past_run, report_path, reports_of
 
 
 def a_report(error: str | None = None) -> Report:
@@ -71,29 +71,18 @@ def test_each_chunk_of_a_sequence_has_a_report_of_its_own(tmp_path: Path) -> Non
     assert reports_of(tmp_path / "absent" / "x.####.exr") == ()
 
 
-def test_a_frame_is_finished_while_its_file_is_as_a_complete_run_left_it(tmp_path: Path) -> None:
-    delivery = tmp_path / "x.%d.exr"
-
-    def chunk(frames: str, key: str = "abc", error: str | None = None) -> None:
-        numbers = FrameRange.parse(frames)
-        paths = tuple(tmp_path / f"x.{number}.exr" for number in numbers)
-        for path in paths:
-            path.write_text(f"{key} {path.name}")
-        report = Report(run={"key": key, "frames": frames}, outputs=paths, error=error)
-        report.write(report_path(delivery, numbers))
-
-    assert finished_frames(delivery, "abc") == frozenset()
-    chunk("1-3")
-    chunk("4-6")
-    chunk("7-8", error="frame 8 broke")
-    assert finished_frames(delivery, "abc") == {1, 2, 3, 4, 5, 6}
-    assert finished_frames(delivery, "other") == frozenset()
-    (tmp_path / "x.2.exr").write_text("painted over")
-    (tmp_path / "x.5.exr").unlink()
-    assert finished_frames(delivery, "abc") == {1, 3, 4, 6}
-    chunk("3", key="other")
-    assert finished_frames(delivery, "abc") == {1, 4, 6}
-    assert finished_frames(delivery, "other") == {3}
+def test_what_earlier_runs_made_counts_too(tmp_path: Path) -> None:
+    report = a_report()
+    report.earlier = [FrameRecord(1000, 1, ("hero",)), FrameRecord(1002, 1, ("hero",), ("an older word of it",))]
+    report.made_of = {1000: {"made_of": ["settings", "plate"], "files": {}}}
+    path = report_path(tmp_path / "x.%d.exr")
+    report.write(path)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line.get("frame") for line in lines] == [None, 1000, 1001, 1002, None]
+    assert lines[1]["made_of"] == ["settings", "plate"]
+    assert "made_of" not in lines[2]
+    assert (lines[-1]["frames"], lines[-1]["made"], lines[-1]["swapped"]) == (3, 2, 2)
+    assert lines[-1]["notes"] == {"no face found for identity hero": 1}
 
 
 def test_exit_code_follows_the_error() -> None:

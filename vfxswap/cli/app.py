@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vfxswap import __version__
+from vfxswap.cli.analysis import analyze
 from vfxswap.cli.clips import AllClips, ClipNames, Clips
 from vfxswap.cli.exporting import export
 from vfxswap.cli.facesets import app as faceset_app
@@ -23,9 +24,10 @@ from vfxswap.cli.labfaces import faces as lab_faces
 from vfxswap.cli.nuking import nuke
 from vfxswap.cli.output import complain, say
 from vfxswap.cli.progress import ProgressStyle
+from vfxswap.cli.tracks import app as tracks_app
 from vfxswap.cli.training import base as lab_base
 from vfxswap.cli.training import train
-from vfxswap.errors import PipelineError, VfxswapError
+from vfxswap.errors import PipelineError, UsageError, VfxswapError
 from vfxswap.lab.cli import app as lab_app
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ app.add_typer(faceset_app, name="faceset", rich_help_panel=None)
 app.add_typer(lab_app, name="lab", rich_help_panel=None)
 lab_app.command("faces")(lab_faces)
 lab_app.command("base")(lab_base)
+app.add_typer(tracks_app, name="tracks", rich_help_panel=None)
+app.command()(analyze)
 app.command()(export)
 app.command()(nuke)
 app.command()(train)
@@ -124,7 +128,14 @@ def run(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     all_clips: AllClips = False,
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a delivery that is there.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Make nothing: read what is there, and say what is not as it was written.")
+    ] = False,
     progress: Annotated[ProgressStyle, typer.Option(help="How to tell how far it is.")] = ProgressStyle.AUTO,
+    devices: Annotated[
+        str | None,
+        typer.Option(metavar="DEVICE,...", help="Several of this machine, each with a process: cuda:0,cuda:1."),
+    ] = None,
     chunk: Annotated[
         str | None,
         typer.Option(metavar="RANGE", help="Of the job's frames make these alone; of a movie, for `vfxswap assemble`."),
@@ -134,18 +145,23 @@ def run(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     address: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="ray: the cluster; else one of this machine alone.")
     ] = None,
-    chunk_frames: Annotated[int | None, typer.Option(metavar="N", help="ray: frames of a chunk.")] = None,
-    retries: Annotated[int, typer.Option(metavar="N", help="ray: how often a chunk is tried again.")] = 3,
+    chunk_frames: Annotated[int | None, typer.Option(metavar="N", help="devices, ray: frames of a chunk.")] = None,
+    retries: Annotated[int, typer.Option(metavar="N", help="devices, ray: how often a chunk is tried again.")] = 3,
 ) -> None:
     """Run a pipeline file.
 
-    A delivery that is there already, complete and made from the very same things, is not made again.
+    A delivery that is there already, complete and made from the very same things, is not made again; of a sequence,
+    what is missing is made, and the frames that see something of the plate which has changed since.
     """
     from vfxswap.cli.farm import Spread, run_spread
-    from vfxswap.cli.pipelines import Asked, run_pipeline
+    from vfxswap.cli.pipelines import Asked, run_pipeline, verify_pipeline
 
-    spread, clips = Spread(chunk, engine, address, chunk_frames, retries), Clips(tuple(clip or ()), all_clips)
+    spread, clips = Spread(chunk, engine, address, chunk_frames, retries, devices), Clips(tuple(clip or ()), all_clips)
     asked = Asked(pipeline, plate, out, frames_of(frames, openjd_frames), (*(sets or ()), *clips.overrides), device)
+    if verify:
+        if overwrite or spread.is_asked or clips.is_several:
+            raise UsageError("--verify makes nothing and looks at one delivery; leave the other options out")
+        raise typer.Exit(verify_pipeline(asked, context.obj.host(), style=progress.value))
     if clips.is_several:
         from vfxswap.cli.cuts import run_clips
 
@@ -284,6 +300,10 @@ def score(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     tracks: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Landmarks of the result, to hold against the true ones.")
     ] = None,
+    faces_by: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Stages that find landmarks in result and truth, as yunet,facemesh."),
+    ] = None,
     frames: Annotated[
         str | None, typer.Option(metavar="RANGE", help="Frames of the truth that the result shows, if not all.")
     ] = None,
@@ -299,7 +319,7 @@ def score(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     from vfxswap.cli.scores import Judged
     from vfxswap.cli.scores import score as scored
 
-    asked = Judged(result, truth, plate, matte, tracks, frames, color_space)
+    asked = Judged(result, truth, plate, matte, tracks, faces_by, frames, color_space)
     scored(asked, context.obj.host(), as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""`vfxswap farm` and `vfxswap assemble`, and what `vfxswap run` does of a chunk or on Ray."""
+"""`vfxswap farm` and `vfxswap assemble`, and what `vfxswap run` does of a chunk, on several devices or on Ray."""
 # ruff: noqa: PLC0415 - what a command needs is imported by the command, so that help is quick
 
 from __future__ import annotations
@@ -109,6 +109,9 @@ def farm(  # noqa: PLR0913, PLR0917 - one for each word of the command line
         say(deadline.text(plan, command=command, info=tuple(info or ())).rstrip("\n"))
 
 
+_FIRST = "finds the faces of the whole plate, which each chunk would do else"
+
+
 def _described(plan: FarmPlan, *, as_json: bool) -> str:
     """How a job is divided, and what that costs."""
     chunks = [str(chunk) for chunk in plan.chunks]
@@ -118,13 +121,23 @@ def _described(plan: FarmPlan, *, as_json: bool) -> str:
             "chunks": chunks,
             "handles": [plan.reach.behind, plan.reach.ahead],
         }
-        facts |= {"computed_frames": plan.computed_frames, "delivery": str(plan.delivery), "movie": plan.is_movie}
+        facts |= {
+            "analyzes": plan.analyzes,
+            "computed_frames": plan.computed_frames,
+            "delivery": str(plan.delivery),
+            "movie": plan.is_movie,
+        }
         return json.dumps(facts, indent=2)
     last = "makes the movie" if plan.is_movie else "looks whether all frames are there, and joins the reports"
     rows = [
         ("frames", f"{plan.frames} ({len(plan.frames)})"),
         ("chunks", f"{len(chunks)} of about {plan.chunk_frames} frames: {', '.join(chunks)}"),
         ("handles", f"{plan.reach.behind} frames before and {plan.reach.ahead} after each chunk"),
+        *(
+            [("first step", "finds the faces of the whole plate, which each chunk would do else")]
+            if plan.analyzes
+            else []
+        ),
         ("computed", f"{plan.computed_frames} frames, {plan.overhead:.2f} for each one delivered"),
         ("last step", f"{last}: {plan.delivery}"),
     ]
@@ -155,23 +168,34 @@ class Spread:
     address: str | None
     chunk_frames: int | None
     retries: int
+    devices: str | None = None
 
     @property
     def is_asked(self) -> bool:
         """Whether it is more than a run of everything here."""
-        return self.chunk is not None or self.engine is not Engine.HERE
+        return self.chunk is not None or self.engine is not Engine.HERE or self.devices is not None
+
+    def check(self, device: str) -> None:
+        """Whether it makes sense.
+
+        Raises:
+            UsageError: Words contradict one another.
+        """
+        if self.chunk is not None and (self.engine is not Engine.HERE or self.devices is not None):
+            raise UsageError("--chunk is what one device makes; an engine divides the job itself: leave --chunk out")
+        if self.devices is not None and (self.engine is not Engine.HERE or device != "auto"):
+            raise UsageError("--devices says all that is computed on; leave --engine and --device out")
 
 
 def run_spread(asked: Asked, spread: Spread, common: Common, *, overwrite: bool, style: str) -> ExitCode:
-    """Runs one chunk here, or all of them on Ray, and says what came of it.
+    """Runs one chunk here, or all of them on several devices or on Ray, and says what came of it.
 
     Raises:
         VfxswapError: It could not start, or stopped early.
     """
     from vfxswap.cli.pipelines import tell_report, terminated_like_interrupted
 
-    if spread.chunk is not None and spread.engine is not Engine.HERE:
-        raise UsageError("--chunk is what one machine makes; an engine divides the job itself: leave --chunk out")
+    spread.check(asked.device)
     order, host = _order(asked, common), common.host()
     try:
         with terminated_like_interrupted(), renderer(style) as progress:
@@ -181,6 +205,11 @@ def run_spread(asked: Asked, spread: Spread, common: Common, *, overwrite: bool,
 
                 frames = FrameRange.parse(spread.chunk)
                 report = run_chunk(order.loaded(host), frames, host, overwrite=overwrite, progress=progress)
+            elif spread.devices is not None:
+                from vfxswap.farm import devices
+
+                each = devices.Devices.parse(spread.devices, chunk_frames=spread.chunk_frames, retries=spread.retries)
+                report = devices.run(order, host, each, overwrite=overwrite, progress=progress)
             else:
                 from vfxswap.farm.ray_engine import Cluster, run
 

@@ -60,6 +60,35 @@ def run_pipeline(asked: Asked, host: Host, *, overwrite: bool, style: str) -> Ex
     return tell_report(report, style)
 
 
+def verify_pipeline(asked: Asked, host: Host, *, style: str) -> ExitCode:
+    """Reads what is there of a pipeline's delivery, and says what of it is not as it was written.
+
+    Raises:
+        VfxswapError: It could not start.
+    """
+    from vfxswap.verify import verified  # noqa: PLC0415 - as above
+
+    plan = load(
+        asked.pipeline,
+        host,
+        store=ModelStore.from_environment(host.model_cards()),
+        overrides=asked.sets,
+        plate=asked.plate,
+        out=asked.out,
+        frames=asked.frames,
+        device=asked.device,
+    )
+    with renderer(style) as progress:
+        found = verified(plan, host, progress=progress)
+    if style == "json":
+        frames = ("damaged", "missing", "outdated", "unknown")
+        facts = {name: str(getattr(found, name)) for name in frames if getattr(found, name)}
+        say(json.dumps({"type": "verified", "whole": found.is_whole, **facts, "words": found.words}))
+    else:
+        say("\n".join(found.lines))
+    return ExitCode.OK if found.is_whole else ExitCode.FAILED
+
+
 def tell_report(report: Report, style: str) -> ExitCode:
     """Says what came of a run, in the words of its progress, and how the command ends."""
     if style == "json":
@@ -95,10 +124,11 @@ def summary_lines(report: Report) -> list[str]:
         return [there, *_remarks(report)]
     facts = report.summary()
     seconds = report.wall_seconds
-    rate = f", {facts['frames'] / seconds:.1f} fps" if seconds > 0 else ""
+    rate = f", {facts['made'] / seconds:.1f} fps" if seconds > 0 else ""
+    there = f" ({len(report.earlier)} of them were there)" if report.earlier else ""
     lines = [
-        f"{outputs}: {facts['frames']} frames, {facts['swapped']} with a face put in, {facts['degraded']} less than"
-        f" perfect; {clock_text(seconds)}{rate}"
+        f"{outputs}: {facts['frames']} frames{there}, {facts['swapped']} with a face put in, {facts['degraded']} less"
+        f" than perfect; {clock_text(seconds)}{rate}"
     ]
     lines += [f"  {count} x {note}" for note, count in facts["notes"].items()] + _remarks(report)
     return [*lines, f"report: {report.path}"] if report.path else lines

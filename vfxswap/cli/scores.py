@@ -26,6 +26,7 @@ class Judged:
     plate: Path | None
     matte: Path | None
     tracks: Path | None
+    faces_by: str | None
     frames: str | None
     color_space: str | None
 
@@ -53,6 +54,7 @@ def score(asked: Judged, host: Host, *, as_json: bool) -> None:
             asked.result,
             asked.references(),
             tracks=asked.tracks,
+            faces_by=[] if asked.faces_by is None else [name.strip() for name in asked.faces_by.split(",")],
             frames=None if asked.frames is None else FrameRange.parse(asked.frames),
             color_space=asked.color_space,
             host=host,

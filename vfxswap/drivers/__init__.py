@@ -15,8 +15,9 @@ from vfxswap.drivers.faces import MatteDriver, SwapperDriver
 from vfxswap.drivers.finding import AlignerDriver, DetectorDriver
 from vfxswap.drivers.pasting import BlendDriver, FinishDriver
 from vfxswap.drivers.time import DeflickerDriver, ProcessDriver
+from vfxswap.drivers.tracking import TrackerDriver
 from vfxswap.identity import Identity
-from vfxswap.stage import Aligner, Blend, ColorMatch, Deflicker, Detector, Finish, Matte, Stage, Swapper
+from vfxswap.stage import Aligner, Blend, ColorMatch, Deflicker, Detector, Finish, Matte, Stage, Swapper, Tracker
 
 __all__ = ["Around", "Driver", "Shot", "Step", "driver_for"]
 
@@ -33,6 +34,7 @@ def driver_for(stage: Stage[Any], shot: Shot, identities: Mapping[str, Identity]
 
 _DRIVERS: tuple[tuple[type[Stage[Any]], Callable[[Any, Shot], Driver]], ...] = (
     (Detector, DetectorDriver),
+    (Tracker, TrackerDriver),
     (Aligner, AlignerDriver),
     (Matte, MatteDriver),
     (ColorMatch, ColorDriver),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vfxswap.alignment import CropSpec
@@ -18,6 +20,7 @@ from vfxswap.casting import Role
 from vfxswap.crops import View
 from vfxswap.errors import ShapeError
 from vfxswap.frame import Batch, Frame
+from vfxswap.geometry import Points
 from vfxswap.stage import Span, Stage
 
 
@@ -35,6 +38,10 @@ class Shot:
     """Whether a frame in which an identity finds no face is an error."""
     crops: Mapping[str, CropSpec] = field(default_factory=dict)
     """The crop that each identity's swapper asks for, where it differs from the aligner's."""
+    is_tracked: bool = False
+    """Whether a tracker has followed the faces, so that tracks are cast and not faces."""
+    recognise: Callable[[Tensor, Points], NDArray[np.float32] | None] | None = None
+    """The tracker's `likeness`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,16 @@ class Step(ABC):
         """Frames of the plate to look at before the run."""
         return ()
 
-    def survey(self, frames: Sequence[Frame]) -> None:  # noqa: B027 - most steps survey nothing
-        """Looks at them."""
+    def glances(self) -> Sequence[Step]:
+        """What the surveyed frames go through last, besides the steps before this one."""
+        return ()
+
+    def survey(self, frames: Iterator[Frame]) -> None:  # noqa: B027 - most steps survey nothing
+        """Looks at them, as they come; a plate that breaks off ends them."""
+
+    def remembered(self, batch: Batch) -> Batch:
+        """What it needs of frames that lie behind, as many of them are held for a long window."""
+        return batch
 
     @abstractmethod
     def frames(self, around: Around) -> tuple[Frame, ...]:
@@ -87,9 +102,9 @@ class Driver(Step):
         """See `Step`."""
         return self.stage.survey_frames(self.shot.first, self.shot.last)
 
-    def survey(self, frames: Sequence[Frame]) -> None:
+    def survey(self, frames: Iterator[Frame]) -> None:
         """See `Step`."""
-        self.stage.survey(frames)
+        self.stage.survey(list(frames))
 
     def work(self, around: Around) -> Batch:
         """Works on the batch, alone if the stage wants that."""

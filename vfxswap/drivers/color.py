@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -42,13 +42,12 @@ class ColorDriver(Driver):
         steps = min(options.lock_frames, count)
         return sorted({self.shot.first + (2 * i + 1) * count // (2 * steps) for i in range(steps)})
 
-    def survey(self, frames: Sequence[Frame]) -> None:
+    def survey(self, frames: Iterator[Frame]) -> None:
         """Fits one map for each identity over all its faces."""
-        super().survey(frames)
+        seen = list(frames)
+        super().survey(iter(seen))
         options: ColorMatchOptions = self.stage.options
-        faces = [
-            face for frame in frames for face in frame.faces if face.swapped is not None and face.matte is not None
-        ]
+        faces = [face for frame in seen for face in frame.faces if face.swapped is not None and face.matte is not None]
         for identity in sorted({face.identity for face in faces}, key=str) if options.lock == "shot" else ():
             mine = [face for face in faces if face.identity == identity]
             self._locked[identity] = self._fit(mine, [self._openings(face) for face in mine])

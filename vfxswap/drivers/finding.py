@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from vfxswap.casting import cast
+from vfxswap.analysis import exact
+from vfxswap.casting import Given, cast
 from vfxswap.crops import PlateCutter, lies_outside, small_picture
-from vfxswap.drivers.base import Around, Driver, given
+from vfxswap.drivers.base import Around, Driver, Shot, given
+from vfxswap.drivers.likeness import TrackCasting
+from vfxswap.drivers.recall import Known, Marks
 from vfxswap.errors import MediaError, ShapeError
 from vfxswap.frame import Detection, Face, Frame
 from vfxswap.geometry import Landmarks
 from vfxswap.stage import Aligner, AlignerOptions, Detector
+from vfxswap.trackcast import TrackCast
 
 
 class DetectorDriver(Driver):
@@ -38,7 +42,7 @@ class DetectorDriver(Driver):
         if size is not None:
             width, height = self.shot.view.upright_size(frame.plate)
             found = [detection.scaled(width / size[0], height / size[1]) for detection in found]
-        return frame.with_faces([Face(detection) for detection in found])
+        return frame.with_faces([Face(exact(detection)) for detection in found])
 
 
 class AlignerDriver(Driver):
@@ -46,14 +50,44 @@ class AlignerDriver(Driver):
 
     stage: Aligner[Any]
 
+    def __init__(self, stage: Aligner[Any], shot: Shot) -> None:
+        super().__init__(stage, shot)
+        self._known, self._given = Known(), Given()
+        self._casting: TrackCasting | None = None
+        self._tracks: TrackCast | None = None
+
+    @property
+    def known(self) -> Known:
+        """What is known of the faces before; whoever knows it puts it here."""
+        return self._known
+
+    @known.setter
+    def known(self, known: Known) -> None:
+        self._known, self._given = known, known.given
+        if self.shot.is_tracked and self.shot.roles and known.found is not None:
+            self._casting = TrackCasting(self.shot, known, self.stage.align)
+            self._tracks = self._casting.cast()
+
+    def survey_frames(self) -> Sequence[int]:
+        """Where tracks are compared with stills; and what the stage wants to see."""
+        own = self.stage.survey_frames(self.shot.first, self.shot.last)
+        return own if self._casting is None else sorted({*own, *self._casting.frames})
+
+    def survey(self, frames: Iterator[Frame]) -> None:
+        """Casts the tracks."""
+        if self._casting is None:
+            super().survey(frames)
+            return
+        own = set(self.stage.survey_frames(self.shot.first, self.shot.last))
+        kept: list[Frame] = []
+        self._casting.look(_keeping(frames, own, kept))
+        self._tracks = self._casting.cast()
+        self.stage.survey(kept)
+
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Driver`."""
-        places = [(frame, face) for frame in around.batch for face in frame.faces]
-        cutter = PlateCutter([frame for frame, _ in places], self.shot.view)
-        marks = self.stage.align([face.detection for _, face in places], cutter)
-        if len(marks) != len(places):
-            raise ShapeError("sets of landmarks", expected=f"{len(places)}, one a face", actual=str(len(marks)))
-        found = enumerate(marks)
+        cutter = PlateCutter([frame for frame in around.batch for _ in frame.faces], self.shot.view)
+        found = enumerate(Marks(self.stage.align, self.shot.view, self.known).of(around.batch, cutter))
         return tuple(self._aligned(frame, [next(found) for _ in frame.faces], cutter) for frame in around.batch)
 
     def _aligned(self, frame: Frame, marks: Sequence[tuple[int, Landmarks | None]], cutter: PlateCutter) -> Frame:
@@ -61,7 +95,7 @@ class AlignerDriver(Driver):
         faces = {i: face for i, face in placed if not self._outside(frame, face)}
         if len(faces) < len(frame.faces):
             frame = frame.noted(f"{len(frame.faces) - len(faces)} of {len(frame.faces)} detections show no face")
-        frame = cast(frame.with_faces([*faces.values()]), self.shot.roles)
+        frame = cast(frame.with_faces([*faces.values()]), self.shot.roles, self._given, self._tracks)
         self._refuse_missing(frame)
         return frame.with_faces([self._cropped(face, i, cutter) for i, face in zip(faces, frame.faces, strict=True)])
 
@@ -91,3 +125,11 @@ class AlignerDriver(Driver):
         if self.shot.roles and face.identity is None:
             return face  # nobody will look at its pixels
         return replace(face, crop=cutter.cut(index, given(face.plate_to_crop), face.crop_size))
+
+
+def _keeping(frames: Iterator[Frame], numbers: Container[int], kept: list[Frame]) -> Iterator[Frame]:
+    """The frames, of which some are kept."""
+    for frame in frames:
+        if frame.number in numbers:
+            kept.append(frame)
+        yield frame

@@ -6,34 +6,37 @@ from collections.abc import Container, Iterable
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.crops import cut_crop, small_picture
 from vfxswap.drivers.base import Around, Driver, Shot, Step, checked, given
-from vfxswap.frame import Face, FaceWindow, Frame
+from vfxswap.frame import Batch, Face, FaceWindow, Frame, Picture
 from vfxswap.geometry import iou
 from vfxswap.ops import cut
 from vfxswap.stage import Deflicker, Span, Window
 
 _THUMBNAIL = "vfxswap.thumbnail"
-_THUMBNAIL_SIZE = (64, 36)
+_NO_PICTURE = Picture([np.zeros((1, 1), np.uint8)], PixelLayout("gray", "gray", 8), ColorTags())
+"""In the place of a plate that nobody looks at any more."""
 _LINK_IOU = 0.2
 """Least overlap of a face's boxes in successive frames for it to count as the same face."""
 
 
 class Thumbnails(Step):
-    """Keeps a small picture of each frame, for finding cuts."""
+    """Keeps a small picture of each frame, for finding cuts; on the CPU, where many small sums cost least."""
 
     def __init__(self, shot: Shot) -> None:
         self._view = shot.view
 
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Step`."""
-        return tuple(
-            replace(frame, props={**frame.props, _THUMBNAIL: small_picture(frame.plate, self._view, _THUMBNAIL_SIZE)})
-            for frame in around.batch
-        )
+        return tuple(replace(frame, props={**frame.props, _THUMBNAIL: self._seen(frame)}) for frame in around.batch)
+
+    def _seen(self, frame: Frame) -> Tensor:
+        return small_picture(frame.plate, self._view, cut.THUMBNAIL_SIZE).cpu()
 
 
 class Cuts(Step):
@@ -44,6 +47,10 @@ class Cuts(Step):
     def frames(self, around: Around) -> tuple[Frame, ...]:
         """See `Step`."""
         return tuple(self._marked(neighbours(around, frame, self.span)) for frame in around.batch)
+
+    def remembered(self, batch: Batch) -> Batch:
+        """See `Step`."""
+        return Batch(tuple(replace(frame, plate=_NO_PICTURE) for frame in batch))
 
     def _marked(self, window: Window) -> Frame:
         thumbnails = [cast("Tensor", frame.props[_THUMBNAIL]) for frame in window.frames]

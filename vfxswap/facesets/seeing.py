@@ -31,7 +31,7 @@ from vfxswap.pipeline import FaceRule, IdentityEntry, Pipeline, PlannedStage, Sh
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, read_stages
 from vfxswap.pipeline.cut import settle_clip
-from vfxswap.pipeline.key import content_key
+from vfxswap.pipeline.key import with_keys
 from vfxswap.pipeline.people import read_identities
 from vfxswap.pipeline.plate import open_plate, read_shot
 from vfxswap.pipeline.reading import Notes, Origin, nearest
@@ -177,7 +177,7 @@ class _Draft:
             store=store,
             key="",
         )
-        return replace(plan, key=content_key(plan))
+        return with_keys(plan)
 
     def _identities(self, entries: Mapping[str, IdentityEntry], shot: Shot | None) -> dict[str, Identity]:
         """Those of the file, in its order; consent is asked for the one whose faces are taken."""

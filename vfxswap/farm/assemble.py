@@ -13,20 +13,24 @@ from pathlib import Path
 
 from vfxswap.clock import FrameRange
 from vfxswap.conveyor import ReadAhead, Sink
+from vfxswap.delivered import layers_of, own_report
 from vfxswap.errors import Cancelled, MediaError, UsageError, VfxswapError
 from vfxswap.farm.chunk import is_finished, needs_assembly
 from vfxswap.farm.pace import Pace
-from vfxswap.farm.store import heads, restored, store_path
+from vfxswap.farm.store import StoredFrame, heads, restored, store_path
 from vfxswap.files import FramePattern
 from vfxswap.frame import Frame
+from vfxswap.framekeys import FrameKeys
 from vfxswap.handover import hand_over
 from vfxswap.host import Host
+from vfxswap.journal import Standing
 from vfxswap.media import Reader
 from vfxswap.pipeline import Pipeline
-from vfxswap.pipeline.key import content_key
+from vfxswap.pipeline.key import with_keys
 from vfxswap.record import described
-from vfxswap.render import ProgressCallback, own_report
-from vfxswap.report import FrameRecord, Report, finished_frames, frame_records, reports_of
+from vfxswap.render import ProgressCallback
+from vfxswap.report import FrameRecord, Report, frame_records, reports_of
+from vfxswap.verify import digests_of
 
 _AHEAD_FRAMES = 12
 _DEVICES = ("cpu", "cuda", "mps")
@@ -64,44 +68,41 @@ def assemble(
     return report
 
 
-def _keys(plan: Pipeline) -> dict[str, str]:
-    """The kind of device by each content key that the job may have."""
-    return {content_key(replace(plan, device=kind)): kind for kind in _DEVICES}
+def _plans(plan: Pipeline) -> Iterator[Pipeline]:
+    """The pipeline as it may have been run: on one kind of device or another, with the content key of that."""
+    for kind in _DEVICES:
+        yield with_keys(replace(plan, device=kind))
 
 
 def _sequence(plan: Pipeline, host: Host) -> Report:
     """Looks whether all frames are there, and makes one report of the chunks' own."""
     start = time.perf_counter()
     best = FrameRange.of(())
-    for key, kind in _keys(plan).items():
-        there = finished_frames(plan.delivery_path, key)
-        if there.issuperset(plan.frames):
-            made = replace(plan, key=key, device=kind)
-            report = _joined(made, host, plan.delivery_path, {})
-            report.outputs = tuple(FramePattern(plan.delivery_path).paths(plan.frames))
+    for made in _plans(plan):
+        keys = FrameKeys(made, host)
+        found = Standing.of(made.delivery_path, keys)
+        if len(found.done) == len(made.frames):
+            report = _joined(made, host, made.delivery_path, {n: note.record for n, note in found.done.items()})
+            report.made_of = {number: note.facts for number, note in found.done.items()}
+            report.outputs = tuple(FramePattern(made.delivery_path).paths(made.frames))
             report.wall_seconds = time.perf_counter() - start
             return _written(report, made)
-        best = max(best, FrameRange.of(there & set(plan.frames)), key=len)
+        best = max(best, FrameRange.of(found.done), key=len)
     raise _incomplete(plan, FrameRange.of(set(plan.frames) - set(best)))
 
 
 def _joined(plan: Pipeline, host: Host, delivery: Path, known: Mapping[int, FrameRecord]) -> Report:
-    """What the reports of all chunks say of the job's frames, and where there is none, the frames themselves."""
+    """What is known of the job's frames, and what the chunks had to remark."""
     report = Report(run=described(plan, host))
-    found: dict[int, FrameRecord] = {}
     remarks: list[str] = []
     for path in reports_of(delivery):
         head, records = frame_records(path)
-        if head.get("key") == plan.key:
-            found |= {record.frame: record for record in records if record.frame in plan.frames}
-            remarks += [remark for remark in head.get("remarks", ()) if remark not in remarks]
+        if head.get("pipeline_sha256") == report.run["pipeline_sha256"] and any(r.frame in known for r in records):
+            remarks += head.get("remarks", ())
     remarks += plan.writer.remarks(plan.delivery_path, plan.writer_options, plan.plate, plan.tags)
-    found |= {number: record for number, record in known.items() if number not in found}
-    if unknown := FrameRange.of(set(plan.frames) - set(found)):
-        remarks.append(f"of the frames {unknown} no report is left, as the run that made them was killed")
     if remarks:
         report.run["remarks"] = list(dict.fromkeys(remarks))
-    report.frames = [found[number] for number in sorted(found)]
+    report.frames = [known[number] for number in sorted(known)]
     return report
 
 
@@ -128,14 +129,12 @@ class _Movie:
         self._pace = Pace(len(plan.frames), progress)
 
     def made(self, *, overwrite: bool, keep: bool) -> Report:
-        keys = _keys(self._plan)
         if self._plan.delivery_path.exists() and not overwrite:
-            return self._standing(keys)
-        key = self._one_key(keys)
-        plan = self._plan = replace(self._plan, key=key, device=keys[key])
-        stored = heads(self._store.pattern)
-        known = {number: head.record for number, head in stored.items() if head is not None and head.record is not None}
-        report = _joined(plan, self._host, self._store.pattern, known)
+            return self._standing()
+        plan, stored = self._found()
+        self._plan = plan
+        records = {number: head.note.record for number, head in stored.items()}
+        report = _joined(plan, self._host, self._store.pattern, records)
         start = time.perf_counter()
         try:
             self._write(report)
@@ -152,32 +151,29 @@ class _Movie:
             shutil.rmtree(self._store.pattern.parent, ignore_errors=True)
         return report
 
-    def _standing(self, keys: Mapping[str, str]) -> Report:
+    def _standing(self) -> Report:
         plan = self._plan
-        if is_finished(plan, keys):
+        if is_finished(plan, {made.key for made in _plans(plan)}):
             return Report(outputs=(plan.delivery_path,), already_done=True, path=own_report(plan))
         raise UsageError(
             f"{plan.delivery_path} is there already and was made from other settings, another plate or other versions;"
             " deliver elsewhere with --out, or replace it with --overwrite"
         )
 
-    def _one_key(self, keys: Mapping[str, str]) -> str:
-        """The key that all frames have."""
-        plan = self._plan
+    def _found(self) -> tuple[Pipeline, dict[int, StoredFrame]]:
+        """The pipeline as all frames were made by, and what they say of themselves."""
         there = heads(self._store.pattern)
-        found: dict[str, list[int]] = {}
-        for number in plan.frames:
-            head = there.get(number)
-            found.setdefault("" if head is None else head.key, []).append(number)
-        key = max((key for key in found if key in keys), key=lambda each: len(found[each]), default="")
-        wrong = FrameRange.of(number for other, numbers in found.items() if other != key for number in numbers)
-        if not key:
-            wrong = plan.frames
-        if wrong:
-            others = [number for number in wrong if there.get(number) is not None]
-            why = f" ({FrameRange.of(others)} were made from other settings, plates or versions)" if others else ""
-            raise _incomplete(plan, wrong, why)
-        return key
+        best, missing = dict[int, StoredFrame](), self._plan.frames
+        for made in _plans(self._plan):
+            keys = FrameKeys(made, self._host)
+            found = {n: head for n in made.frames if (head := there.get(n)) is not None and head.key == keys[n]}
+            if len(found) == len(made.frames):
+                return made, found
+            if len(found) > len(best):
+                best, missing = found, FrameRange.of(set(made.frames) - set(found))
+        others = FrameRange.of(number for number in missing if there.get(number) is not None)
+        why = f" ({others} were made from other settings, plates or versions)" if others else ""
+        raise _incomplete(self._plan, missing, why)
 
     def _write(self, report: Report) -> None:
         plan = self._plan
@@ -188,7 +184,7 @@ class _Movie:
                 plan.delivery_path, plan.writer_options, like=plan.plate, tags=plan.tags, first=first, last=last
             ) as writer,
         ):
-            writer.key, writer.layers = plan.key, plan.layers
+            writer.layers = plan.layers
             sink = Sink(writer.write, depth=_AHEAD_FRAMES, name="encode")
             try:
                 with ReadAhead(self._frames(reader), depth=_AHEAD_FRAMES, name="decode") as frames:
@@ -199,6 +195,9 @@ class _Movie:
             finally:
                 sink.stop()
             report.outputs = writer.finish()
+            layers = layers_of(plan)
+            report.layers = layers
+            report.digests = tuple(digests_of(plan.writer, path, layers) for path in report.outputs)
 
     def _frames(self, reader: Reader) -> Iterator[Frame]:
         for first, last in _runs(self._plan.frames):

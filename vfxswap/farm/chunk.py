@@ -6,12 +6,14 @@ from collections.abc import Container
 from dataclasses import replace
 
 from vfxswap.clock import FrameRange
+from vfxswap.delivered import own_report
 from vfxswap.errors import UsageError
 from vfxswap.farm.store import FrameStore, heads, store_path
 from vfxswap.files import FramePattern
+from vfxswap.framekeys import FrameKeys
 from vfxswap.host import Host
 from vfxswap.pipeline import Pipeline
-from vfxswap.render import ProgressCallback, own_report, render
+from vfxswap.render import ProgressCallback, render
 from vfxswap.report import Report, past_run
 
 
@@ -92,13 +94,13 @@ def run_chunk(
     if needs_assembly(plan):
         if not overwrite and is_finished(plan, {plan.key}):
             return Report(outputs=(plan.delivery_path,), already_done=True)
-        _remove_outdated(part)
+        _remove_outdated(part, host)
     return render(part, host, overwrite=overwrite, workers=workers, progress=progress)
 
 
-def _remove_outdated(part: Pipeline) -> None:
-    """Removes frames that wait for a movie and are of other settings, or damaged."""
-    wanted = frozenset(part.frames)
+def _remove_outdated(part: Pipeline, host: Host) -> None:
+    """Removes frames that wait for a movie and are of other settings or plates, or damaged."""
+    keys = FrameKeys(part, host)
     for number, head in heads(part.delivery_path).items():
-        if number in wanted and (head is None or head.key != part.key):
+        if number in keys and (head is None or head.key != keys[number]):
             FramePattern(part.delivery_path).path(number).unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """A shell script that sends a job to Thinkbox Deadline 10: chunks, and a second job that depends on them.
 
-Both are jobs of Deadline's CommandLine plugin; `<STARTFRAME>` and `<ENDFRAME>` are its words for a task's frames. Which
-workers have a GPU is said there by pools, groups and limits, not by amounts: give them as lines of the job info.
+Where the whole plate must be seen first, the chunks depend on a job that does so. All are jobs of Deadline's
+CommandLine plugin; `<STARTFRAME>` and `<ENDFRAME>` are its words for a task's frames. Which workers have a GPU is said
+there by pools, groups and limits, not by amounts: give them as lines of the job info.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from vfxswap.errors import UsageError
-from vfxswap.farm.plan import FarmPlan, assemble_words, run_words
+from vfxswap.farm.plan import FarmPlan, analyze_words, assemble_words, run_words
 
 _CHUNK = "<STARTFRAME>-<ENDFRAME>"
 _ATTEMPTS = 3
@@ -33,17 +34,21 @@ def text(plan: FarmPlan, *, command: str = "vfxswap", info: Sequence[str] = ()) 
     program, *before = shlex.split(command)
     render = [*before, *run_words(plan, _CHUNK, progress="deadline")]
     assemble = [*before, *assemble_words(plan, progress="deadline")]
-    jobs = {
-        "render": ({"Frames": str(plan.frames), "ChunkSize": str(plan.chunk_frames)}, render),
-        "assemble": ({"Frames": "0", "ChunkSize": "1", "JobDependencies": "$render"}, assemble),
-    }
+    once = {"Frames": "0", "ChunkSize": "1"}
+    chunks = {"Frames": str(plan.frames), "ChunkSize": str(plan.chunk_frames)}
+    jobs: dict[str, tuple[dict[str, str], list[str]]] = {}
+    if plan.analyzes:
+        jobs["analyze"] = (once, [*before, *analyze_words(plan, progress="deadline")])
+        chunks |= {"JobDependencies": "$analyze"}
+    jobs["render"] = (chunks, render)
+    jobs["assemble"] = (once | {"JobDependencies": "$render"}, assemble)
     parts = [_sent(plan, name, job, (program, words), info) for name, (job, words) in jobs.items()]
     return f"{_HEAD}{''.join(parts)}"
 
 
 _HEAD = """\
 #!/bin/sh
-# Sends two jobs to Deadline: the chunks, and the step that depends on all of them.
+# Sends the jobs to Deadline: the chunks, the step that depends on all of them, and what they wait for, if anything.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
@@ -86,11 +91,14 @@ def _argument(word: str) -> str:
 
 
 def _file(name: str, lines: Sequence[str]) -> str:
-    """Writes a file of a job; `$render` alone is the shell's."""
-    if all("$render" not in line for line in lines):
+    """Writes a file of a job; of all that is in it, the number of another job alone is the shell's."""
+    if not any(line in _OTHERS for line in lines):
         return "\n".join([f"cat > \"$folder/{name}\" <<'END'", *lines, "END"])
-    kept = [line if line.endswith("=$render") else _escaped(line) for line in lines]
+    kept = [line if line in _OTHERS else _escaped(line) for line in lines]
     return "\n".join([f'cat > "$folder/{name}" <<END', *kept, "END"])
+
+
+_OTHERS = frozenset({"JobDependencies=$analyze", "JobDependencies=$render"})
 
 
 def _escaped(line: str) -> str:

@@ -1,5 +1,7 @@
 """A script for OpenCue's PyOutline: a layer of chunks, and one that waits for all of them.
 
+Where the whole plate must be seen first, the chunks wait for a layer that does so.
+
 Tokens are those that Cuebot puts into a layer's command (`#FRAMESPEC#`: the frames of this chunk); the script launches
 without PyCuerun, which would call a command once for each frame of a chunk.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 
-from vfxswap.farm.plan import FarmPlan, assemble_words, run_words
+from vfxswap.farm.plan import FarmPlan, analyze_words, assemble_words, run_words
 
 _TOKEN = "#FRAMESPEC#"  # noqa: S105 - no password
 
@@ -32,14 +34,14 @@ from outline import Outline, cuerun
 from outline.modules.shell import Shell
 
 job = Outline({name!r}, shot={shot or name!r}, show={show!r})
-
+{_first(plan, command)}
 render = Shell(
     "render",
     command={_quoted(render)},
     range={str(plan.frames)!r},
     chunk={plan.chunk_frames},
 {_needs(plan)})
-job.add_layer(render)
+{"render.depend_all(analyze)" + chr(10) if plan.analyzes else ""}job.add_layer(render)
 
 assemble = Shell(
     "assemble",
@@ -51,6 +53,21 @@ job.add_layer(assemble)
 
 cuerun.launch(job, use_pycuerun=False)
 '''
+
+
+def _first(plan: FarmPlan, command: str) -> str:
+    """The layer before the chunks, if there is one."""
+    if not plan.analyzes:
+        return ""
+    words = [*shlex.split(command), *analyze_words(plan, progress="alfred")]
+    return f"""
+analyze = Shell(
+    "analyze",
+    command={_quoted(words)},
+    range="1",
+{_needs(plan)})
+job.add_layer(analyze)
+"""
 
 
 def _quoted(words: list[str]) -> str:

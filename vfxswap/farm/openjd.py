@@ -35,7 +35,7 @@ def template(plan: FarmPlan, *, command: str = "vfxswap") -> dict[str, Any]:
         "extensions": ["TASK_CHUNKING"],
         "name": plan.name[:128],
         "parameterDefinitions": _parameters(plan, command),
-        "steps": [_render(plan), _assemble(plan)],
+        "steps": [*([_analyze(plan)] if plan.analyzes else []), _render(plan), _assemble(plan)],
     }
 
 
@@ -83,8 +83,15 @@ def _words(plan: FarmPlan, name: str) -> list[str]:
         "--out",
         "{{Param.DeliveryFolder}}/{{Param.DeliveryName}}",
         *set_words(plan.order),
-        *_FRAMES,
+        *_analysis(plan),
     ]
+
+
+def _analysis(plan: FarmPlan) -> list[str]:
+    """Among what the job writes, as chunks on other machines read it: a farm may carry no other folder."""
+    if not plan.analyzes:
+        return []
+    return ["--set", f"shot.analysis={{{{Param.DeliveryFolder}}}}/{plan.name}.analysis.npz"]
 
 
 def _action(args: list[str]) -> dict[str, Any]:
@@ -98,8 +105,17 @@ def _render(plan: FarmPlan) -> dict[str, Any]:
     step: dict[str, Any] = {"name": "Render"}
     if amounts := _amounts(plan):
         step["hostRequirements"] = {"amounts": amounts}
-    args = [*_words(plan, "run"), "--chunk", "{{Task.Param.Frame}}", "--device", "{{Param.Device}}"]
+    args = [*_words(plan, "run"), *_FRAMES, "--chunk", "{{Task.Param.Frame}}", "--device", "{{Param.Device}}"]
+    step |= {"dependencies": [{"dependsOn": "Analyze"}]} if plan.analyzes else {}
     return step | {"parameterSpace": {"taskParameterDefinitions": [frame]}, "script": _action(args)}
+
+
+def _analyze(plan: FarmPlan) -> dict[str, Any]:
+    step: dict[str, Any] = {"name": "Analyze"}
+    if amounts := _amounts(plan):
+        step["hostRequirements"] = {"amounts": amounts}
+    args = [*_words(plan, "analyze"), "--device", "{{Param.Device}}", "--progress", "openjd"]
+    return step | {"script": _action(args)}
 
 
 def _amounts(plan: FarmPlan) -> list[dict[str, Any]]:
@@ -114,7 +130,7 @@ def _amounts(plan: FarmPlan) -> list[dict[str, Any]]:
 
 
 def _assemble(plan: FarmPlan) -> dict[str, Any]:
-    script = _action(_words(plan, "assemble"))
+    script = _action([*_words(plan, "assemble"), *_FRAMES])
     return {"name": "Assemble", "dependencies": [{"dependsOn": "Render"}], "script": script}
 
 

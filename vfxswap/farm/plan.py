@@ -13,6 +13,7 @@ from vfxswap.chunks import BATCH_FRAMES, spans_to_compute
 from vfxswap.clock import FrameRange
 from vfxswap.errors import UsageError
 from vfxswap.farm.chunk import needs_assembly
+from vfxswap.farm.look import wants_analysis
 from vfxswap.farm.order import Order
 from vfxswap.host import Host
 from vfxswap.pipeline import Pipeline
@@ -49,7 +50,10 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class FarmPlan:
-    """One job: chunks that do not depend on one another, then a step that depends on all of them."""
+    """One job: chunks that do not depend on one another, then a step that depends on all of them.
+
+    Where it `analyzes`, there is a step before the chunks, too.
+    """
 
     name: str
     """Of the job: the pipeline file's."""
@@ -69,6 +73,8 @@ class FarmPlan:
     is_movie: bool
     """Whether the last step makes the delivery; else it looks whether all frames are there, and joins the reports."""
     needs: Needs
+    analyzes: bool = False
+    """Whether a step comes first that finds the faces of the whole plate, which each chunk would do else."""
     remarks: tuple[str, ...] = ()
     """What a wrangler should know before it is sent."""
 
@@ -103,6 +109,7 @@ def planned(plan: Pipeline, order: Order, host: Host, needs: Needs) -> FarmPlan:
         delivery=plan.delivery_path.absolute(),
         is_movie=needs_assembly(plan),
         needs=needs,
+        analyzes=wants_analysis(plan),
         remarks=tuple(_remarks(plan)),
     )
 
@@ -157,8 +164,16 @@ def run_words(plan: FarmPlan, chunk: str, *, progress: str) -> list[str]:
         chunk: Its frames, or an engine's token for them.
         progress: In whose words it tells how far it is.
     """
-    device = ["--device", plan.order.device] if plan.order.device else []
-    return [*before_words(plan.order), "run", *_common(plan), "--chunk", chunk, *device, "--progress", progress]
+    return [*before_words(plan.order), "run", *_common(plan), "--chunk", chunk, *_device(plan), "--progress", progress]
+
+
+def analyze_words(plan: FarmPlan, *, progress: str) -> list[str]:
+    """The command of the first step, where there is one, after the program's name."""
+    return [*before_words(plan.order), "analyze", *_common(plan, frames=False), *_device(plan), "--progress", progress]
+
+
+def _device(plan: FarmPlan) -> list[str]:
+    return ["--device", plan.order.device] if plan.order.device else []
 
 
 def assemble_words(plan: FarmPlan, *, progress: str) -> list[str]:
@@ -166,12 +181,12 @@ def assemble_words(plan: FarmPlan, *, progress: str) -> list[str]:
     return [*before_words(plan.order), "assemble", *_common(plan), "--progress", progress]
 
 
-def _common(plan: FarmPlan) -> list[str]:
+def _common(plan: FarmPlan, *, frames: bool = True) -> list[str]:
     order = plan.order
     words = [str(order.pipeline)]
     words += ["--plate", str(order.plate)] if order.plate else []
     words += ["--out", str(order.out)] if order.out else []
-    words += ["--frames", str(plan.frames)]
+    words += ["--frames", str(plan.frames)] if frames else []
     return [*words, *set_words(order)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ from vfxswap.clock import FrameRange
 from vfxswap.errors import Cancelled, ChunkFailed, PluginError, Retryable, UsageError, VfxswapError
 from vfxswap.farm.assemble import assemble
 from vfxswap.farm.chunk import needs_assembly, run_chunk
+from vfxswap.farm.look import look
 from vfxswap.farm.order import Order
 from vfxswap.farm.pace import Pace
 from vfxswap.farm.plan import Needs, planned
@@ -87,6 +88,11 @@ def run(
         order = replace(job.order, frames=str(job.frames), device=device)
         task = ray.remote(**resources, max_retries=cluster.retries, retry_exceptions=[TryAgain])(work)
         threads = int(resources["num_cpus"])
+        if job.analyzes:
+            first = ray.remote(**resources, max_retries=cluster.retries, retry_exceptions=[TryAgain])(analyze)
+            _look_at(
+                ray, first.options(name=f"{job.name} analyze").remote(order, threads), plan.frames, cluster.retries
+            )
         waiting = {
             task.options(name=f"{job.name} {chunk}").remote(order, str(chunk), overwrite, threads): chunk
             for chunk in job.chunks
@@ -101,9 +107,22 @@ def work(order: Order, chunk: str, overwrite: bool, threads: int) -> dict[str, A
     Raises:
         TryAgain: The device's memory was too small; Ray tries again.
     """
+    frames = FrameRange.parse(chunk)
+    return _told(lambda host: run_chunk(order.loaded(host), frames, host, overwrite=overwrite, workers=threads), order)
+
+
+def analyze(order: Order, threads: int) -> dict[str, Any]:
+    """What comes before the chunks, in a worker.
+
+    Raises:
+        TryAgain: As `work` does.
+    """
+    return _told(lambda host: look(order.loaded(host), host, workers=threads), order)
+
+
+def _told(task: Callable[[Host], object], order: Order) -> dict[str, Any]:
     try:
-        host = Host(plugin_path=order.plugin_path)
-        run_chunk(order.loaded(host), FrameRange.parse(chunk), host, overwrite=overwrite, workers=threads)
+        task(Host(plugin_path=order.plugin_path))
     except Cancelled as error:
         return {"error": str(error)}
     except Retryable as error:

@@ -25,15 +25,18 @@ from vfxswap.errors import MediaError
 from vfxswap.files import FramePattern, whole
 from vfxswap.frame import Frame, Layer, Picture, Plane
 from vfxswap.geometry import Box
+from vfxswap.journal import RECORD, FrameKey, FrameNote
 from vfxswap.media import DeliveryOptions, PlateInfo, Writer
-from vfxswap.render import RECORD
 from vfxswap.report import FrameRecord
 
 SUFFIX = ".npz"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the files; grows when their meaning changes."""
 _HEAD = "head"
 _LAYER = "layer."
+
+_NOBODYS = FrameKey("", "")
+"""Of a frame that no run made."""
 
 Corner = tuple[int, int] | None
 """Row and column of a plane's first changed sample; None where nothing is changed."""
@@ -44,8 +47,8 @@ class StoredFrame:
     """The head of one file."""
 
     frame: int
-    key: str
-    """The content key of the run that made it."""
+    key: FrameKey
+    """What it was made of."""
     layout: str
     """How the plate's samples are stored."""
     digest: str
@@ -57,6 +60,11 @@ class StoredFrame:
     record: FrameRecord | None = None
     """What its run said of it: a run that is killed writes no report."""
     version: int = FORMAT_VERSION
+
+    @property
+    def note(self) -> FrameNote:
+        """The same as a journal would have it."""
+        return FrameNote(self.record or FrameRecord(self.frame, 0, ()), self.key)
 
 
 def store_path(delivery: Path) -> Path:
@@ -81,9 +89,9 @@ class FrameStore(Writer):
         return ()
 
     @classmethod
-    def done(cls, path: Path, key: str) -> frozenset[int]:
-        """The frames that are there and were made by a run of this key."""
-        return frozenset(frame for frame, head in heads(path).items() if head is not None and head.key == key)
+    def notes(cls, path: Path) -> Mapping[int, FrameNote]:
+        """What the frames that are there and can be read say of themselves."""
+        return {frame: head.note for frame, head in heads(path).items() if head is not None}
 
     def __init__(
         self, path: Path, options: DeliveryOptions, *, like: PlateInfo, tags: ColorTags, first: int, last: int
@@ -102,7 +110,7 @@ class FrameStore(Writer):
         corners, parts = _differences(frame)
         head = StoredFrame(
             frame=frame.number,
-            key=self.key,
+            key=_NOBODYS if self.journal is None else self.journal.key_of(frame.number),
             layout=frame.plate.layout.name,
             digest=digest(frame.picture),
             corners=corners,
@@ -187,7 +195,8 @@ def _head(stored: Mapping[str, NDArray[Any]]) -> StoredFrame:
     layers = tuple((name, tuple(box)) for name, box in fields.pop("layers"))
     said = fields.pop("record")
     record = said and FrameRecord(said["frame"], said["faces"], tuple(said["identities"]), tuple(said["notes"]))
-    return StoredFrame(**fields, corners=found, layers=layers, record=record)
+    key = FrameKey(*map(str, fields.pop("key")))
+    return StoredFrame(**fields, key=key, corners=found, layers=layers, record=record)
 
 
 def restored(plate: Frame, path: Path) -> Frame:

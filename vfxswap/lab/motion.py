@@ -48,6 +48,8 @@ class Performance:
     """Of the shot, for `Acting.turn`."""
     place_cm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Where the performer stands."""
+    walk_cm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """How far it goes from there over the shot."""
 
     def at(self, seconds: float) -> Stance:
         """The stance at a time since the shot's first frame."""
@@ -63,7 +65,12 @@ class Performance:
             0.4 * acting.sway_cm * self._drift(4, slow),
             1.2 * acting.sway_cm * self._drift(5, slow),
         )
-        return Stance(pose, self.place_cm, lean, self._expression(seconds))
+        return Stance(pose, self._stand(seconds), lean, self._expression(seconds))
+
+    def _stand(self, seconds: float) -> tuple[float, float, float]:
+        part = min(1.0, max(0.0, seconds / max(self.length_seconds, 1e-6)))
+        x, y, z = (place + part * walk for place, walk in zip(self.place_cm, self.walk_cm, strict=True))
+        return x, y, z
 
     def _expression(self, seconds: float) -> Expression:
         acting = self.acting

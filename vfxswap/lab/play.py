@@ -178,7 +178,9 @@ def build(spec: ShotSpec, *, width: int, height: int, device: str | torch.device
         things = microphone() if spec.occluder == "microphone" else []
         swapped = [role.face is not None for role in spec.roles]
         plate, truth = (make_scene(group, things, swapped=swapped) for group in (own, cast))
-    performances = tuple(Performance(role.acting, spec.length_seconds, role.place_cm) for role in spec.roles)
+    performances = tuple(
+        Performance(role.acting, spec.length_seconds, role.place_cm, role.walk_cm) for role in spec.roles
+    )
     place = torch.device(device)
     return Stage(spec, width, height, moved(plate, place), moved(truth, place), performances, place)
 

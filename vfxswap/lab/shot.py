@@ -34,6 +34,9 @@ class Role(_Record):
     face: Looks | None = Field(default=None, description="Whose face the truth shows on it; absent: its own.")
     acting: Acting = Acting()
     place_cm: tuple[float, float, float] = Field(default=(0.0, 0.0, 0.0), description="Where it stands: x, y, z.")
+    walk_cm: tuple[float, float, float] = Field(
+        default=(0.0, 0.0, 0.0), description="How far it goes from there until the last frame, at an even pace."
+    )
 
     @field_validator("looks", "face", mode="before")
     @classmethod
@@ -168,6 +171,21 @@ PRESETS: dict[str, ShotSpec] = {
                     looks=PERFORMERS["chi"],
                     acting=Acting(seed=13, turn=(-18.0, -12.0), smile=0.5),
                     place_cm=(13.0, 2.0, -4.0),
+                ),
+            ),
+        ),
+        ShotSpec(
+            name="cross",
+            frames=(1001, 1048),
+            roles=(
+                _ada(seed=15, talk=0.4, yaw_degrees=8, turn=(20.0, 10.0)).model_copy(
+                    update={"place_cm": (-17.0, 0.0, 10.0), "walk_cm": (34.0, 0.0, 0.0)}
+                ),
+                Role(
+                    looks=PERFORMERS["chi"],
+                    acting=Acting(seed=16, yaw_degrees=8, turn=(-20.0, -10.0)),
+                    place_cm=(22.0, 1.0, -22.0),
+                    walk_cm=(-44.0, 0.0, 4.0),
                 ),
             ),
         ),

@@ -1,21 +1,29 @@
-"""Hard cuts: where a new shot starts, seen in small pictures.
+"""Where a new shot starts, seen in small pictures: hard cuts, dissolves, and fades.
 
 Two facts are joined. What the picture is made of: the Bhattacharyya distance of coarse colour histograms. Where it is:
 one minus the zero-mean normalised correlation of the luma, best over small shifts, which neither an exposure change nor
 a slow pan moves. A cut changes both, a flash mostly the first, a moving camera mostly the second, so the change is
 their geometric mean.
 
-`cut_before` compares that change with the neighbourhood, as adaptive detectors do: a cut separates *every* frame
-shortly before from every frame shortly after (a flash of one frame does not), and stands out from the change within the
-two sides (a whip pan does not). Dissolves and fades are no hard cuts and are not found.
+A *hard cut* is found by comparing that change with the neighbourhood, as adaptive detectors do: a cut separates *every*
+frame shortly before from every frame shortly after (a flash of one frame does not), and stands out from the change
+within the two sides (a whip pan does not).
+
+In the middle of a *dissolve* frames are the mean of two pictures that have nothing in common, one from before and one
+from after (the linear model of Alattar 1993, "Detecting and compressing dissolve regions in video sequences"): motion
+gives no such frames, and light alone changes no pictures in this sense. The new shot starts where it outweighs the old
+one, as from there on it is what stages see. After a *fade* through black it starts with the first picture that is
+there again.
+
+All of it is decided from few frames before and after, so that any chunk of a plate decides alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import sqrt
-from typing import Final
+from math import isnan, nan, sqrt
+from typing import Final, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
@@ -23,10 +31,14 @@ from torch import Tensor
 
 from vfxswap.errors import ShapeError
 
-WINDOW_BEHIND: Final = 3
+_CUT_SIDE: Final = 3  # frames before, and after, that tell what change is usual around a hard cut
+_MIX_SIDE: Final = 12  # frames from the middle of a dissolve to pictures of one shot alone
+WINDOW_BEHIND: Final = _MIX_SIDE + _CUT_SIDE
 """Frames before the one in question that `cut_before` looks at."""
-WINDOW_AHEAD: Final = 3
+WINDOW_AHEAD: Final = _MIX_SIDE
 """Frames after the one in question that `cut_before` looks at."""
+DISSOLVE_FRAMES: Final = 2 * _MIX_SIDE
+"""Longest dissolve that is sure to be found; of longer ones those that change much in so many frames."""
 THUMBNAIL_SIZE: Final = (64, 36)
 """`(width, height)` of the pictures that the thresholds were found with; others near to it do as well."""
 CUT_CHANGE: Final = 0.15
@@ -34,10 +46,17 @@ CUT_CHANGE: Final = 0.15
 CUT_RATIO: Final = 3.0
 """How much larger than the change on either side of it a cut must be."""
 
+_SLIGHT_CHANGE: Final = 0.08  # of a cut on one set, where all else is still
+_SLIGHT_RATIO: Final = 4.0  # how much larger it must be than the largest change on either side
 _REACH: Final = 2  # frames on each side that must all differ: a flash of one frame leaves its neighbours alike
 _SHIFT_PX: Final = 2  # of the halved thumbnail
 _LUMA_BINS: Final = 12
 _CHROMA_BINS: Final = 8
+_MIX_SIDES: Final = (_MIX_SIDE, 8, 5)  # the shorter ones beside another cut, or an end of the plate
+_MIX_MISFIT: Final = 0.2  # largest part of the difference between two shots that is no mixture of them
+_LEAST_DIFFERENCE: Final = 0.02  # between two shots, root mean square
+_FLAT: Final = 0.008  # standard deviation of luma under which there is no picture
+_PICTURED: Final = 0.03  # and above which there is one
 _LEAST_CONTRAST: Final = 2e-3  # standard deviation of luma under which a picture counts as flat
 
 
@@ -79,11 +98,20 @@ def is_cut(previous: Tensor, current: Tensor) -> bool:
     return change(previous, current) > CUT_CHANGE
 
 
+Kind = Literal["cut", "dissolve", "black"]
+"""How one shot follows another: at once, mixed with it, or after black."""
+
+
 def cut_before(window: Sequence[Tensor], center: int) -> bool:
-    """Whether a new shot starts with `window[center]`.
+    """Whether a new shot starts with `window[center]`; see `kind_before`."""
+    return kind_before(window, center) is not None
+
+
+def kind_before(window: Sequence[Tensor], center: int) -> Kind | None:
+    """How a new shot starts with `window[center]`; None if none does.
 
     Only `WINDOW_BEHIND` frames before and `WINDOW_AHEAD` after it are looked at, so that any chunk of a plate decides
-    alike. At the plate's ends the window is shorter. The first frame of all has nothing before it and gives False.
+    alike. At the plate's ends the window is shorter. The first frame of all has nothing before it and gives None.
 
     Args:
         window: Successive pictures, `(3, h, w)` float32 R'G'B' 0..1 each, about `THUMBNAIL_SIZE`.
@@ -92,14 +120,68 @@ def cut_before(window: Sequence[Tensor], center: int) -> bool:
     Raises:
         ShapeError: The pictures are not of one size, or smaller than 16 x 16.
     """
-    if center == 0:
+    start = max(center - WINDOW_BEHIND, 0)
+    window, center = window[start : center + WINDOW_AHEAD + 1], center - start
+    if _is_out_of_black(window, center):
+        return "black"
+    if _is_hard(window, center):
+        return "cut"
+    return "dissolve" if _is_mixed(window, center) else None
+
+
+def _is_hard(window: Sequence[Tensor], center: int) -> bool:
+    if center == 0 or _contrast(window[center]) < _FLAT:  # black follows: nothing that could be smeared
         return False
-    before, after = window[max(center - WINDOW_BEHIND, 0) : center], window[center : center + WINDOW_AHEAD + 1]
-    if change(before[-1], after[0]) <= CUT_CHANGE:
+    before, after = window[max(center - _CUT_SIDE, 0) : center], window[center : center + _CUT_SIDE + 1]
+    if change(before[-1], after[0]) <= _SLIGHT_CHANGE:
         return False
     least = min(change(a, b) for a in before[-_REACH:] for b in after[:_REACH])
-    usual = _median([change(a, b) for side in (before, after) for a, b in pairwise(side)])
-    return least > max(CUT_CHANGE, CUT_RATIO * usual)
+    usual = sorted(change(a, b) for side in (before, after) for a, b in pairwise(side)) or [0.0]
+    is_large = least > max(CUT_CHANGE, CUT_RATIO * usual[len(usual) // 2])
+    return is_large or least > max(_SLIGHT_CHANGE, _SLIGHT_RATIO * usual[-1])
+
+
+def _is_mixed(window: Sequence[Tensor], center: int) -> bool:
+    """Whether the later of two shots that are mixed outweighs the other from this frame on."""
+    for side in _MIX_SIDES:
+        first, last = center - side, center + side
+        if first < 0 or last >= len(window):
+            continue
+        share, *sooner = (_share_at(window, center - back, side) for back in range(_CUT_SIDE + 1))
+        if isnan(share) or isnan(sooner[0]):
+            continue
+        if share < 0.5 or any(other >= 0.5 for other in sooner):
+            return False
+        old, new = window[first], window[last]
+        if change(old, new) <= _SLIGHT_CHANGE:
+            return False
+        if not any(_is_hard(window, other) for other in range(first + 1, last + 1)):
+            return _contrast(old) >= _PICTURED and _contrast(new) >= _PICTURED
+    return False
+
+
+def _share_at(window: Sequence[Tensor], index: int, side: int) -> float:
+    """The part of the later shot in a picture; NaN if it is no mixture of those so far before and behind it."""
+    if index < side or index + side >= len(window):
+        return nan
+    return _share(window[index - side], window[index], window[index + side])
+
+
+def _share(old: Tensor, mixed: Tensor, new: Tensor) -> float:
+    """The part of the later picture in a mixture of two, by least squares; NaN if it is no mixture of them."""
+    between, beyond = new - old, mixed - old
+    energy = between.square().mean().item()
+    if energy < _LEAST_DIFFERENCE**2:
+        return nan
+    share = (beyond * between).mean().item() / energy
+    misfit = (beyond - share * between).square().mean().item() / energy
+    return share if misfit < _MIX_MISFIT**2 else nan
+
+
+def _is_out_of_black(window: Sequence[Tensor], center: int) -> bool:
+    if center == 0 or _contrast(window[center - 1]) >= _FLAT or _contrast(window[center]) < _FLAT:
+        return False
+    return any(_contrast(picture) >= _PICTURED for picture in window[center : center + _MIX_SIDE])
 
 
 def cuts(thumbnails: Sequence[Tensor]) -> list[int]:
@@ -111,16 +193,11 @@ def cuts(thumbnails: Sequence[Tensor]) -> list[int]:
     Raises:
         ShapeError: The pictures are not of one size, or smaller than 16 x 16.
     """
-    found = []
-    for index in range(len(thumbnails)):
-        start = max(index - WINDOW_BEHIND, 0)
-        if cut_before(thumbnails[start : index + WINDOW_AHEAD + 1], index - start):
-            found.append(index)
-    return found
+    return [index for index in range(len(thumbnails)) if cut_before(thumbnails, index)]
 
 
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2] if values else 0.0
+def _contrast(picture: Tensor) -> float:
+    return _luma(picture).std().item()
 
 
 def _luma(picture: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ What a fit leaves over says whether it may be believed: trembling is small, a mo
 not. So fits of several widths are tried, and each counts as far as what it leaves stays within a tolerance (the
 thought of V. Katkovnik, "A new method for varying adaptive bandwidth selection", IEEE Trans. Signal Processing 47,
 1999). The head (place, turn and size, by the points that rest on it) and each point against the head are judged apart:
-a cheek is steadied while the mouth talks. Points that move fast stay where they were seen.
+a cheek is steadied while the mouth talks. Points that move fast stay where they were seen. Where it is known which
+points move by themselves, what lies far enough from them rests on the skull, and is believed to tremble more before it
+is believed to move.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ _POINT_SPEED: Final = 2.4  # of a point against the head, above which it begins 
 _PLATE_SPEED: Final = 6.0  # of a point in the plate, likewise
 _FADE: Final = 2.5  # how many times that speed is fast: such points stay
 _LEAST_BELIEVED: Final = 2.0  # left over by a fit that does not count any more
+_RESTING: Final = 2.2  # tolerances of points that rest on the skull, against those that may move
+_REACHED: Final = (0.9, 1.1)  # of a moving point's reach, between which rest begins
 
 _STABLE_ROUNDS: Final = 3
 _OUTLIER: Final = 6.0  # usual deviations beyond which a frame has no weight
@@ -52,7 +56,13 @@ class PointSettings:
 
 
 def steadied_points(
-    points: Floats, times: Floats, confidence: Floats, *, center: int, settings: PointSettings | None = None
+    points: Floats,
+    times: Floats,
+    confidence: Floats,
+    *,
+    center: int,
+    reach: Floats | None = None,
+    settings: PointSettings | None = None,
 ) -> Points:
     """The landmarks of one frame, without their trembling.
 
@@ -61,6 +71,8 @@ def steadied_points(
         times: `(T,)` frame numbers; only those within the radius count.
         confidence: `(T,)` above 0, 1 for a sure frame; a doubtful one has less weight, and bends more to the others.
         center: Index of the frame to be steadied.
+        reach: `(K,)` of each point that moves by itself, as lips and lids do: how far the skin around it goes with it,
+            in sizes of the face; 0 for all others. Without it any point may move.
         settings: How.
 
     Returns:
@@ -81,8 +93,9 @@ def steadied_points(
     motion = _parted(seen, center, size)
     sure = sure * _fitting(motion.heads, t, sure, settings)
     head = _path(motion.heads[:, None], t, sure, settings, usual_speed=_HEAD_SPEED)[0]
-    shape = _path(motion.shapes, t, sure, settings)
-    share = settings.strength * _calm(seen[..., :2] / size, motion.shapes[..., :2], t, settings.tolerance)
+    resting = _resting(motion.shapes[center, :, :2], reach)
+    shape = _path(motion.shapes, t, sure, settings, tolerances=resting)
+    share = settings.strength * _calm(seen[..., :2] / size, motion.shapes[..., :2], t, resting, settings.tolerance)
     fitted = _joined(head, shape, motion.middle, size)
     result: Points = seen[center] + share[:, None] * (fitted - seen[center])
     return result
@@ -103,6 +116,17 @@ def distance(a: Points, b: Points) -> float:
         return float("inf")
     apart = float(np.linalg.norm(a[:, :2].mean(axis=0) - b[:, :2].mean(axis=0))) / max(sizes)
     return float(np.hypot(apart, np.log(sizes[0] / sizes[1])))
+
+
+def _resting(shape: Floats, reach: Floats | None) -> Floats:
+    """`(K,)` how many tolerances each point is given, by its distance from those that move."""
+    if reach is None or not (reach > 0).any():
+        return np.ones(len(shape))
+    movers = reach > 0
+    apart = np.linalg.norm(shape[:, None] - shape[movers][None], axis=-1) / reach[movers]
+    start, end = _REACHED
+    part = np.clip((apart.min(axis=1) - start) / (end - start), 0, 1)
+    return np.asarray(1 + (_RESTING - 1) * part * part * (3 - 2 * part))
 
 
 def _check(points: Floats, times: Floats, confidence: Floats, center: int) -> None:
@@ -203,7 +227,13 @@ def _fitting(heads: Floats, times: Floats, sure: Floats, settings: PointSettings
 
 
 def _path(
-    path: Floats, times: Floats, sure: Floats, settings: PointSettings, *, usual_speed: float | None = None
+    path: Floats,
+    times: Floats,
+    sure: Floats,
+    settings: PointSettings,
+    *,
+    tolerances: Floats | float = 1.0,
+    usual_speed: float | None = None,
 ) -> Floats:
     """`(M, D)`: where `(T, M, D)` paths lead at the central frame; each as widely fitted as its motion allows."""
     radius, tolerance = settings.radius_frames, settings.tolerance
@@ -219,7 +249,7 @@ def _path(
             around = _kernel(middles, max(width / 2, 1))
             speed = (around[:, None] * speed**2 / path.shape[-1]).sum(axis=0) / around.sum()
             left = left * (1 + speed / (usual_speed * tolerance) ** 2)
-        believed = _falling(np.sqrt(left) / tolerance, _LEAST_BELIEVED)
+        believed = _falling(np.sqrt(left) / (tolerances * tolerance), _LEAST_BELIEVED)
         result = result + believed[:, None] * (fit.value - result)
     return np.asarray(result)
 
@@ -230,12 +260,13 @@ def _speeds(path: Floats, times: Floats) -> tuple[Floats, Floats]:
     return np.sqrt((steps**2).sum(axis=-1)), (times[1:] + times[:-1]) / 2
 
 
-def _calm(plate: Floats, shapes: Floats, times: Floats, tolerance: float) -> Floats:
+def _calm(plate: Floats, shapes: Floats, times: Floats, resting: Floats, tolerance: float) -> Floats:
     """`(K,)` 0..1: 0 for points that move fast, by their fastest step around the frame or against the plate."""
     share = np.ones(shapes.shape[1])
     steps, middles = _speeds(shapes, times)
     around = _kernel(middles, _SPEED_FRAMES)
-    share *= _falling((np.sqrt(around)[:, None] * steps).max(axis=0) / (_POINT_SPEED * tolerance), _FADE)
+    fastest = (np.sqrt(around)[:, None] * steps).max(axis=0)
+    share *= _falling(fastest / (_POINT_SPEED * tolerance * resting), _FADE)
     steps, _ = _speeds(plate, times)
     total = max(float(around.sum()), 1e-9)
     speed = np.sqrt((around[:, None] * steps**2).sum(axis=0) / total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vfxswap.pipeline.device import choose_device
+from vfxswap.pipeline.finding import finding_stages, head_of, plate_stamp
 from vfxswap.pipeline.load import load, read_clips_of
 from vfxswap.pipeline.plan import Pipeline, PlannedStage
 from vfxswap.pipeline.reference import reference
@@ -17,7 +18,10 @@ __all__ = [
     "PlannedStage",
     "Shot",
     "choose_device",
+    "finding_stages",
+    "head_of",
     "load",
+    "plate_stamp",
     "read_clips_of",
     "reference",
     "schema",

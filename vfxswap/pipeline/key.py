@@ -3,6 +3,9 @@
 It is made of what a frame's pixels depend on: settings, the files that are read (by size and time, as a plate is too
 large to be read for this), the models by their sha256, and the versions of what computes. The delivery's name and
 folder are no part of it, nor which frames of the plate are asked for: chunks of one shot share their key.
+
+What is known of the plate can be had apart, frame by frame: who replaces one file of a sequence does not change what
+all frames are made of.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,27 +28,48 @@ from vfxswap.pipeline.plan import Pipeline
 _LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless")
 """Installed packages whose version can change a result."""
 
-_NO_PIXELS = {"color_config", "frames", "timeline", "clip", "media", "handles"}
-"""Keys of [shot] that say which frames of which plate, and not what becomes of them; the configuration counts by what
-it holds."""
+_NO_PIXELS = {"color_config", "frames", "timeline", "clip", "media", "handles", "plate", "analysis", "edits"}
+"""Keys of [shot] that say which frames of which plate, and not what becomes of them; the configuration and
+edits count by what they hold, the plate by its name and, apart, by its files."""
+
+_OF_PLATE = (
+    *("first", "count", "width", "height", "layout", "rate", "rate_from", "timecode", "timecode_runs"),
+    *("pixel_aspect", "rotation", "interlaced", "display", "layer"),
+)
+"""Fields of a plate's header that may show in a frame which is far from where they were read."""
 
 
 def content_key(plan: Pipeline) -> str:
-    """A sha256 in hex over all that the delivery's frames depend on.
-
-    Counted are `[shot]` but for the frames asked for; the plate's files; the identities' folders, the colour space of
-    their stills and the faces that they take; the stages' settings with all files these name, their owners with
-    version, their models; the writer and its options; the kind of device, but not which one of that kind.
+    """A sha256 in hex over all that the delivery's frames depend on: what `settings_key` counts, and all of the plate.
 
     Args:
         plan: The pipeline; its own `key` does not count. Paths count relative to its folder, so a project may be moved.
     """
     whole = range(plan.plate.first, plan.plate.last + 1)
+    stamps = [_stamp(path) for path in FramePattern(plan.plate.path).paths(whole)]
+    return _digest([settings_key(plan), stamps])
+
+
+def with_keys(plan: Pipeline) -> Pipeline:
+    """The pipeline with the keys that are its own."""
+    return replace(plan, key=content_key(plan), settings_key=settings_key(plan))
+
+
+def settings_key(plan: Pipeline) -> str:
+    """A sha256 in hex over all that the delivery's frames depend on, but for the plate's files.
+
+    Counted are `[shot]` but for the frames asked for; the identities' folders, the colour space of their stills and the
+    faces that they take; the stages' settings with all files these name, their owners with version, their models; the
+    writer and its options; the kind of device, but not which one of that kind.
+
+    Args:
+        plan: The pipeline; see `content_key`.
+    """
     facts: dict[str, Any] = {
-        "versions": {"vfxswap": vfxswap.__version__, **_versions()},
+        "versions": versions(),
         "device": plan.device.partition(":")[0],
         "shot": plan.shot.model_dump(exclude=_NO_PIXELS),
-        "plate": [_stamp(path) for path in FramePattern(plan.plate.path).paths(whole)],
+        "plate": _relative(plan.plate.path, plan.path.parent),
         "tags": [int(tag) for tag in (plan.tags.primaries, plan.tags.transfer, plan.tags.matrix, plan.tags.range)],
         "color": color_facts(plan.colors, plan.tags, plan.face, plan.identities.values()),
         "identities": {
@@ -60,9 +86,41 @@ def content_key(plan: Pipeline) -> str:
             ]
             for stage in plan.stages
         ],
+        "edits": plan.edits.facts() if plan.edits else [],
         "delivery": [plan.writer.name, plan.delivery_path.suffix, _layers(plan), plan.writer_options.model_dump()],
     }
-    text = json.dumps(facts, sort_keys=True, default=partial(_encode, plan.path.parent))
+    return _digest(facts, plan.path.parent)
+
+
+class PlateKeys:
+    """What is known of the plate, as far as a frame depends on it.
+
+    Args:
+        plan: The pipeline.
+    """
+
+    def __init__(self, plan: Pipeline) -> None:
+        plate = plan.plate
+        self._files = FramePattern(plate.path)
+        self._first, self._last = plate.first, plate.last
+        self._stamps: dict[Path, list[Any]] = {}
+        # A delivery's header has some of it; a stage is told of the plate's size and of its ends.
+        head = {name: getattr(plate, name) for name in _OF_PLATE}
+        self._head = [head, [int(tag) for tag in (plate.tags.primaries, plate.tags.transfer, plate.tags.matrix)]]
+
+    def of(self, numbers: Iterable[int]) -> str:
+        """A sha256 in hex over the plate's header and some of its frames; those that it has not do not count."""
+        inside = (number for number in numbers if self._first <= number <= self._last)
+        return _digest([self._head, [self._stamped(path) for path in self._files.paths(inside)]])
+
+    def _stamped(self, path: Path) -> list[Any]:
+        if path not in self._stamps:
+            self._stamps[path] = _stamp(path)
+        return self._stamps[path]
+
+
+def _digest(facts: object, folder: Path | None = None) -> str:
+    text = json.dumps(facts, sort_keys=True, default=str if folder is None else partial(encode, folder))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -72,8 +130,9 @@ def _layers(plan: Pipeline) -> list[Any]:
     return [order.names, order.stored, order.identities] if order.names else []
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    found = {"vfxswap": vfxswap.__version__}
     for name in _LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)
@@ -82,8 +141,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _encode(folder: Path, value: object) -> object:
-    """Paths with what they hold; anything else by its own words."""
+def encode(folder: Path, value: object) -> object:
+    """What JSON has no words for: paths with what they hold (relative to a folder), anything else by its own words."""
     if isinstance(value, Path):
         return [_relative(value, folder), _contents(value)]
     return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tomli
 
+from vfxswap.analysis import Edits
 from vfxswap.brief import Brief
 from vfxswap.errors import PipelineError, PluginError, Problem, UsageError
 from vfxswap.files import is_pattern
@@ -23,8 +23,9 @@ from vfxswap.pipeline.colour import DEFAULT_FACE, check_stills
 from vfxswap.pipeline.cut import clips_of, settle_clip
 from vfxswap.pipeline.delivery import check_delivery, check_layers, check_timeline, order_of, paths_in, read_delivery
 from vfxswap.pipeline.device import choose_device
+from vfxswap.pipeline.finding import open_edits
 from vfxswap.pipeline.findings import check_licences, check_stages, with_files
-from vfxswap.pipeline.key import content_key
+from vfxswap.pipeline.key import with_keys
 from vfxswap.pipeline.people import check_parts, open_identities, read_identities
 from vfxswap.pipeline.plan import Pipeline, PlannedStage
 from vfxswap.pipeline.plate import OpenedPlate, open_plate, read_shot
@@ -52,6 +53,7 @@ def load(  # noqa: PLR0913 - what a command line may say
     clip: str | None = None,
     device: str | None = None,
     today: date | None = None,
+    edits: Literal["read", "may lack", "unread"] = "read",
 ) -> Pipeline:
     """Reads a pipeline file and checks it against plate, plugins, models, consent records and disk.
 
@@ -68,6 +70,8 @@ def load(  # noqa: PLR0913 - what a command line may say
         clip: Stands in for [shot] clip.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; None is `auto`.
         today: For the consent records; None is today.
+        edits: What becomes of artists' edits: they are read and held against plate and identities; the same, but the
+            file that [shot] names may be not there yet; or they are left alone, for who mends them.
 
     Raises:
         PipelineError: Something is wrong; holds everything that is.
@@ -81,6 +85,8 @@ def load(  # noqa: PLR0913 - what a command line may say
     notes = Notes(Origin(path, origins), [*(item for item in given if isinstance(item, Problem)), *problems])
     draft = _Draft(path, document, host, store, notes)
     draft.read(today or date.today(), device, own_frames)
+    if edits != "unread":
+        draft.read_edits(may_lack=edits == "may lack")
     if notes.problems:
         raise PipelineError(notes.problems)
     return draft.settled(raw, tuple(item.words for item in wanted))
@@ -137,6 +143,7 @@ class _Draft:
         self.plate: OpenedPlate | None = None
         self.device = ""
         self.stages: tuple[PlannedStage, ...] = ()
+        self.edits: Edits | None = None
 
     def read(self, today: date, device: str | None, own_frames: str | None) -> None:
         """Reads and checks everything; what is wrong goes to the notes."""
@@ -146,6 +153,7 @@ class _Draft:
         self.shot = read_shot(self.document, self.notes)
         if self.shot is not None and not settled.is_lost:
             self.plate = open_plate(self.shot, self.host, self.notes, cut=settled.cut, own_frames=own_frames)
+            self.shot = self.plate.shot if self.plate is not None else self.shot
         self.entries = read_identities(self.document, self.notes)
         self.identities = open_identities(self.entries, self.shot, today, self.notes)
         if self.plate is not None:
@@ -164,6 +172,10 @@ class _Draft:
             self.stages = with_files(self.stages, brief, self.notes)
             if self.shot.paid_work:
                 check_licences(self.stages, self.store, self.notes)
+
+    def read_edits(self, *, may_lack: bool) -> None:
+        """Reads and checks artists' edits, where there are any."""
+        self.edits = open_edits(self.shot, self.plate, tuple(self.entries), self.notes, may_lack=may_lack)
 
     def _check_names(self) -> None:
         for name in self.document:
@@ -230,8 +242,9 @@ class _Draft:
             device=self.device,
             store=self.store,
             key="",
+            edits=self.edits,
         )
-        return replace(plan, key=content_key(plan))
+        return with_keys(plan)
 
 
 def _remarks_on_rate(plate: PlateInfo, delivery: Path) -> Iterator[str]:

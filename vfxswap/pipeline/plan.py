@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vfxswap.analysis import Edits
 from vfxswap.clock import FrameRange
 from vfxswap.color import ColorTags, ConfigSpace
 from vfxswap.identity import Identity
@@ -18,6 +20,9 @@ from vfxswap.pipeline.colour import ColorNames
 from vfxswap.pipeline.frames import Edit
 from vfxswap.pipeline.tables import FaceRule, Shot
 from vfxswap.stage import Stage, StageOptions
+
+_UNFIT = re.compile(r"[^\w.#-]+")
+"""What a clip's name may have and a file's should not."""
 
 
 def stage_label(index: int, name: str | None) -> str:
@@ -91,7 +96,27 @@ class Pipeline:
     store: ModelStore
     key: str
     """Content key, a sha256 in hex: two runs with the same key make the same frames."""
+    settings_key: str = ""
+    """The same without the plate's files: two runs with the same one make the same of the same frames of a plate."""
     delivery_timeline: Path | None = None
     """The timeline to write the result to."""
     remarks: tuple[str, ...] = ()
     """What the report shall say of the frames, such as handles that are not there."""
+    edits: Edits | None = None
+    """Artists' edits of what is found; None where there are none."""
+
+    @property
+    def analysis_path(self) -> Path:
+        """Where what is found is kept, there or not."""
+        return self.shot.analysis or beside(self.path, self.shot, "analysis.npz")
+
+    @property
+    def edits_path(self) -> Path:
+        """Where edits are kept, there or not."""
+        return self.shot.edits or beside(self.path, self.shot, "edits.json")
+
+
+def beside(pipeline: Path, shot: Shot, suffix: str) -> Path:
+    """A file of a shot beside its pipeline file: `job.analysis.npz`; of a timeline's clip, `job.sh010.analysis.npz`."""
+    clip = "" if shot.clip is None else f".{_UNFIT.sub('_', shot.clip)}"
+    return pipeline.with_name(f"{pipeline.stem}{clip}.{suffix}")

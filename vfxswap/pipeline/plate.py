@@ -12,6 +12,7 @@ from vfxswap.errors import ExitCode, MediaError, PluginError, Problem
 from vfxswap.media import PlateInfo, Reader
 from vfxswap.pipeline.colour import FILE_ID, ShotColors, settle_colors
 from vfxswap.pipeline.cut import Cut
+from vfxswap.pipeline.cutlist import with_given_cuts
 from vfxswap.pipeline.frames import Wanted, wanted_frames
 from vfxswap.pipeline.reading import Notes
 from vfxswap.pipeline.tables import Shot
@@ -29,6 +30,8 @@ class OpenedPlate:
     colors: ShotColors
     wanted: Wanted
     """What is to be done of it."""
+    shot: Shot
+    """The table, with what its file of cuts says."""
 
     @property
     def tags(self) -> ColorTags | None:
@@ -82,18 +85,11 @@ def open_plate(
         )
         notes.add(Problem(message, stage="shot", key="plate", value=str(shot.plate)), "shot", "plate")
     info = _with_rate(shot, info, cut, notes)
-    _check_cuts(shot, info, notes)
+    shot = with_given_cuts(shot, info, notes)
     wanted = wanted_frames(shot, info, notes, cut=cut, own=own_frames)
     _check_files(info, wanted.frames, notes)
     colors = settle_colors(shot, info.tags, info.metadata.get(FILE_ID), notes)
-    return OpenedPlate(reader, info, colors, wanted)
-
-
-def _check_cuts(shot: Shot, info: PlateInfo, notes: Notes) -> None:
-    if shot.cuts != "auto" and (outside := [cut for cut in shot.cuts if not info.first < cut <= info.last]):
-        allowed = f"{info.first + 1}..{info.last}; a cut is the first frame of the new shot"
-        message = "there are cuts outside the plate"
-        notes.add(Problem(message, stage="shot", key="cuts", value=outside, allowed=allowed), "shot", "cuts")
+    return OpenedPlate(reader, info, colors, wanted, shot)
 
 
 def _check_files(info: PlateInfo, frames: FrameRange, notes: Notes) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _KIND_TITLES = {
     "detector": "Detectors",
+    "tracker": "Trackers",
     "aligner": "Aligners",
     "swapper": "Swappers",
     "matte": "Mattes",

@@ -160,11 +160,32 @@ class Shot(Table):
         description="A frame in which an identity finds no face: pass it through as it is, with a note in the report,"
         " or fail.",
     )
-    cuts: Literal["auto"] | Annotated[tuple[int, ...], AfterValidator(_ascending)] = Field(
+    cuts: Annotated[
+        Literal["auto"] | Annotated[tuple[int, ...], AfterValidator(_ascending)] | InputPath,
+        Field(union_mode="left_to_right"),
+    ] = Field(
         default="auto",
-        description="Frames at which a new shot starts, over which nothing is smoothed: found by the host, or a list of"
-        " frame numbers (an empty list: there are none).",
+        description="Frames at which a new shot starts, over which nothing is smoothed: found by the host; a list of"
+        " frame numbers (an empty list: there are none); or a file that says them, relative to the pipeline file: the"
+        " edit that the plate shows (.otio), a list of scenes as PySceneDetect writes it (.csv), or text with frame"
+        " numbers or timecodes.",
     )
+    analysis: PipelinePath | None = Field(
+        default=None,
+        description="The file that keeps what is found in the plate (cuts, faces, tracks, landmarks), so that it is not"
+        " found again; a run makes and extends it. By default `NAME.analysis.npz` beside the pipeline file (with a"
+        " clip `NAME.CLIP.analysis.npz`), which `vfxswap analyze` alone makes. Changes no result.",
+    )
+    edits: PipelinePath | None = Field(
+        default=None,
+        description="The file with artists' edits of what was found, as `vfxswap tracks edit` writes it. By default"
+        " `NAME.edits.json` beside the pipeline file (with a clip `NAME.CLIP.edits.json`), where there is one.",
+    )
+
+    @property
+    def given_cuts(self) -> tuple[int, ...] | None:
+        """Where a new shot starts, as far as it is said; None where the host is to find it."""
+        return self.cuts if isinstance(self.cuts, tuple) else None
 
 
 class FaceRule(Table):

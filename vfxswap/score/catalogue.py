@@ -9,7 +9,7 @@ from typing import Literal
 
 from vfxswap.score.fidelity import decibels
 
-Reference = Literal["truth", "plate", "landmarks"]
+Reference = Literal["truth", "plate", "landmarks", "eyes"]
 Best = Literal["highest", "lowest", "one", "zero"]
 Pool = Literal["decibels", "mean", "rms", "ratio", "shot"]
 
@@ -71,9 +71,17 @@ METRICS: dict[str, Metric] = {
         _metric("grain", "truth", "one", "ratio", "grain inside the matte, result over truth"),
         _metric("flicker_codes", "truth", "lowest", "rms", "error of pixels' change from frame to frame"),
         _metric("tone_flicker_codes", "truth", "lowest", "rms", "error of light and tone's change from frame to frame"),
+        _metric("flicker_ratio", "truth", "one", "ratio", "change that motion does not explain, result over truth"),
         _metric("lag_frames", "truth", "zero", "shot", "how late changes of light come"),
         _metric(
             "landmark_error_percent", "landmarks", "lowest", "mean", "distance of landmarks, of the eyes' distance"
+        ),
+        _metric(
+            "expression_error_percent",
+            "eyes",
+            "lowest",
+            "mean",
+            "distance of landmarks that are found in both",
         ),
         _metric("plate_ring_psnr_db", "plate", "highest", "decibels", "PSNR to the plate in the ring"),
         _metric("plate_seam_codes", "plate", "lowest", "rms", "how steeply the change begins at the border"),

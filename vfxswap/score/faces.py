@@ -45,11 +45,20 @@ def _points(ours: Detection, theirs: Detection) -> float | None:
     five, true_five = _five(ours), _five(theirs)
     if five is None or true_five is None:
         return None
-    eyes = float(np.linalg.norm(true_five[1] - true_five[0]))
+    eyes = true_five
     mine, true = ours.landmarks, theirs.landmarks
     if mine is not None and true is not None and mine.scheme == true.scheme:
         five, true_five = mine.points[:, :2], true.points[:, :2]
-    return 100 * float(np.linalg.norm(five - true_five, axis=1).mean()) / max(eyes, 1e-9)
+    return distance_percent(five, true_five, eyes=eyes)
+
+
+def distance_percent(ours: Points, true: Points, *, eyes: Points) -> float:
+    """Mean distance of points `(J, 2)` from the true ones, in percent of the distance of the eyes' centres.
+
+    `eyes` are five points of which the first two are these.
+    """
+    apart = float(np.linalg.norm(eyes[1] - eyes[0]))
+    return 100 * float(np.linalg.norm(ours - true, axis=1).mean()) / max(apart, 1e-9)
 
 
 def _five(face: Detection) -> Points | None:

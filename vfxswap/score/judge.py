@@ -96,6 +96,8 @@ def change_scores(now: Pictures, before: Pictures, region: Region) -> dict[str, 
     if now.truth is not None and before.truth is not None:
         truth = (region.cut(now.truth), region.cut(before.truth))
         found |= _flicker(result, truth, weight, region.size_px, "")
+        if min(weight.shape) >= _LEAST_SIDE_PX:
+            found["flicker_ratio"] = temporal.unrest_ratio(result, truth, weight)
     if now.plate is not None and before.plate is not None and min(weight.shape) >= _LEAST_SIDE_PX:
         plate = (region.cut(now.plate), region.cut(before.plate))
         flow, trusted = temporal.followed(*plate, weight)

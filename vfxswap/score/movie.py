@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -14,7 +14,8 @@ from torch import Tensor
 from vfxswap.clock import FrameRange
 from vfxswap.errors import UsageError
 from vfxswap.host import Host
-from vfxswap.score.catalogue import METRICS, Metric
+from vfxswap.score.catalogue import METRICS, Metric, Reference
+from vfxswap.score.expression import Eyes
 from vfxswap.score.faces import landmark_error_percent
 from vfxswap.score.judge import Pictures, change_scores, frame_scores, replaced
 from vfxswap.score.region import region_of
@@ -23,15 +24,22 @@ from vfxswap.score.sources import Mattes, Movie
 from vfxswap.score.temporal import cells, lag_frames
 from vfxswap.trackfile import TrackFile, read_tracks
 
+_NOTHING: Mapping[Reference, str] = {
+    "truth": "no truth to hold it against",
+    "plate": "no plate to hold it against",
+    "landmarks": "no landmarks to hold it against",
+    "eyes": "no stages to find faces by",
+}
 Tell = Callable[[int, int], None]
 """Is told frames done, and frames in all."""
 
 
-def score_movie(
+def score_movie(  # noqa: PLR0913 - all that it can be held against
     result: Path,
     references: References,
     *,
     tracks: Path | None = None,
+    faces_by: Sequence[str] = (),
     frames: FrameRange | None = None,
     color_space: str | None = None,
     host: Host | None = None,
@@ -45,6 +53,7 @@ def score_movie(
         result: A movie or sequence.
         references: What it is held against.
         tracks: Tracks file of the result's landmarks, to be held against the true ones.
+        faces_by: Names of a detector and an aligner that look at result and truth, for expressions.
         frames: Which frames of truth, plate and mattes the result shows, where it does not show them all; counted as
             the truth (or else the plate) counts them.
         color_space: Of movies that have no colour tags, a name of `vfxswap.color.SPACES`.
@@ -56,26 +65,35 @@ def score_movie(
 
     Raises:
         UsageError: There is neither truth nor plate, no matte and no plate to find one by, tracks without true ones,
-            or sizes or numbers of frames do not agree.
+            no truth to look at, or sizes or numbers of frames do not agree.
+        PipelineError: There is no stage of a name in `faces_by`.
+        ModelMissing: A model of theirs is not in the store.
         MediaError: Something cannot be read.
         PluginError: No reader takes a file.
     """
-    _check_asked(references, tracks)
+    _check_asked(references, tracks, faces_by)
     host = Host() if host is None else host
     with ExitStack() as files:
         shot = _opened(result, references, frames, color_space, host, files)
         pairs = None if tracks is None or references.tracks is None else (read_tracks(tracks), references.tracks)
         landmarks = None if pairs is None else _Landmarks(pairs[0], read_tracks(pairs[1]))
-        return _scored(shot, references, landmarks, progress)
+        eyes = None
+        if faces_by:
+            numbers = shot.result.numbers
+            eyes = Eyes(faces_by, host, size=shot.result.size, frames=(numbers[0], numbers[-1]))
+            files.enter_context(eyes)
+        return _scored(shot, references, _Looks(landmarks, eyes), progress)
 
 
-def _check_asked(references: References, tracks: Path | None) -> None:
+def _check_asked(references: References, tracks: Path | None, faces_by: Sequence[str]) -> None:
     if references.truth is None and references.plate is None:
         raise UsageError("a result must be held against something; give a truth, or the plate")
     if references.matte is None and references.plate is None:
         raise UsageError("nothing says what was replaced; give mattes, or the plate to find it by")
     if tracks is not None and references.tracks is None:
         raise UsageError(f"the landmarks of {tracks} need the true ones; give a truth folder with tracks.json")
+    if faces_by and references.truth is None:
+        raise UsageError(f"what {', '.join(faces_by)} find in the result needs a truth to be held against; give one")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +103,30 @@ class _Landmarks:
 
     def error(self, number: int, place: int) -> float | None:
         return landmark_error_percent(self.ours.faces(number), self.true.faces(place))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Looks:
+    """What looks at the faces themselves."""
+
+    landmarks: _Landmarks | None
+    eyes: Eyes | None
+
+    @property
+    def there(self) -> dict[str, bool]:
+        """What there is to hold landmarks against."""
+        return {"landmarks": self.landmarks is not None, "eyes": self.eyes is not None}
+
+    def scores(self, now: Pictures, number: int, place: int) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Of a frame, by name; and why one is missing."""
+        found: dict[str, float] = {}
+        error = None if self.landmarks is None else self.landmarks.error(number, place)
+        if error is not None:
+            found["landmark_error_percent"] = error
+        if self.eyes is None or now.truth is None:
+            return found, ()
+        seen = self.eyes.difference_percent(now.result, now.truth, now.matte, number)
+        return (found, (seen,)) if isinstance(seen, str) else ({**found, "expression_error_percent": seen}, ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,21 +219,20 @@ class _Light:
 
 
 @torch.inference_mode()
-def _scored(shot: _Shot, references: References, landmarks: _Landmarks | None, progress: Tell | None) -> ShotScore:
+def _scored(shot: _Shot, references: References, looks: _Looks, progress: Tell | None) -> ShotScore:
     frames: list[FrameScore] = []
     light, before = _Light(), None
     numbers = shot.result.numbers
     for number, place, now in zip(numbers, shot.places, shot.pictures(), strict=True):
         values, notes = _frame(now, before, light)
-        error = None if landmarks is None else landmarks.error(number, shot.first + place)
-        if error is not None:
-            values["landmark_error_percent"] = error
-        frames.append(FrameScore(number, values, notes))
+        more, why = looks.scores(now, number, shot.first + place)
+        frames.append(FrameScore(number, values | more, (*notes, *why)))
         before = now
         if progress is not None:
             progress(len(frames), len(numbers))
     whole = _whole(light)
-    pooled, missing = _pooled(frames, whole, references, landmarks=landmarks is not None)
+    there = {"truth": references.truth is not None, "plate": references.plate is not None, **looks.there}
+    pooled, missing = _pooled(frames, whole, there)
     return ShotScore(shot.result.path, references, tuple(frames), pooled, missing)
 
 
@@ -221,11 +262,10 @@ def _whole(light: _Light) -> dict[str, float]:
 
 
 def _pooled(
-    frames: Sequence[FrameScore], whole: dict[str, float], references: References, *, landmarks: bool
+    frames: Sequence[FrameScore], whole: dict[str, float], there: dict[str, bool]
 ) -> tuple[dict[str, float], dict[str, str]]:
     values: dict[str, float] = {}
     missing: dict[str, str] = {}
-    there = {"truth": references.truth is not None, "plate": references.plate is not None, "landmarks": landmarks}
     for name, metric in METRICS.items():
         of_frames = [frame.values[name] for frame in frames if name in frame.values]
         if name in whole:
@@ -233,7 +273,7 @@ def _pooled(
         elif of_frames:
             values[name] = metric.pooled(of_frames)
         else:
-            missing[name] = _why(metric) if there[metric.against] else f"no {metric.against} to hold it against"
+            missing[name] = _why(metric) if there[metric.against] else _NOTHING[metric.against]
     return values, missing
 
 

@@ -20,6 +20,8 @@ _CELLS: Final = 3
 _LEAST_CHANGE: Final = 0.5 / 255
 """Root mean square change of a cell, in codes 0..1 a frame, below which there is nothing to be late with."""
 _MOST_SHIFT: Final = 4
+_ROUNDING: Final = 2 / 12 / 255**2
+"""Mean squared difference of two pictures that were rounded to 8 bits."""
 _FEWEST_PAIRS: Final = 4
 
 
@@ -82,6 +84,22 @@ def followed(now: Tensor, before: Tensor, weight: Tensor) -> tuple[Tensor, Tenso
 def compensated(before: Tensor, flow: Tensor) -> Tensor:
     """The frame before, moved onto the present one by the plate's flow."""
     return warp_by_flow(before, flow, mode="bicubic")
+
+
+def unrest_ratio(result: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], weight: Tensor) -> float:
+    """How much more a result changes than a truth does, where neither ought to: along the truth's own motion.
+
+    The ratio of their warping errors (the temporal error of Lai et al. 2018, as root mean squares). Rounding to 8 bits
+    is added to both, so that a still picture has one. A soft picture changes less than a sharp one.
+
+    Args:
+        result: `(3, h, w)` R'G'B' of a frame, and of the one before.
+        truth: The same of the truth, at least 32 pixels a side.
+        weight: `(h, w)` where both frames are inside the matte.
+    """
+    flow, trusted = followed(*truth, weight)
+    ours, true = (mean((now - compensated(before, flow)) ** 2, trusted) for now, before in (result, truth))
+    return math.sqrt((ours + _ROUNDING) / (true + _ROUNDING))
 
 
 def cells(picture: Tensor, region: Region) -> Tensor:

@@ -27,7 +27,7 @@ pytest.register_assert_rewrite(
 
 from vfxswap.testing.checks import assert_same_bits, check_matte, check_tensor, untouched  # noqa: E402
 from vfxswap.testing.faces import ColorMatchContract, MatteContract, SwapperContract  # noqa: E402
-from vfxswap.testing.finding import AlignerContract, DetectorContract  # noqa: E402
+from vfxswap.testing.finding import AlignerContract, DetectorContract, TrackerContract  # noqa: E402
 from vfxswap.testing.joining import BlendContract, DeflickerContract, FinishContract  # noqa: E402
 from vfxswap.testing.material import (  # noqa: E402
     PlateCutter,
@@ -50,6 +50,7 @@ from vfxswap.testing.trained import synthetic_card, synthetic_comb, write_synthe
 
 CONTRACTS: Mapping[str, type[StageContract]] = {
     "detector": DetectorContract,
+    "tracker": TrackerContract,
     "aligner": AlignerContract,
     "swapper": SwapperContract,
     "matte": MatteContract,
@@ -79,6 +80,7 @@ __all__ = [
     "StageContract",
     "SwapperContract",
     "SyntheticPlate",
+    "TrackerContract",
     "WriterContract",
     "assert_same_bits",
     "check_matte",

@@ -1,19 +1,20 @@
-"""Contracts of the stages that find faces: detectors and aligners."""
+"""Contracts of the stages that find faces: detectors, trackers and aligners."""
 
 # ruff: noqa: S101 - asserts are what a contract suite is made of
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from vfxswap.frame import Detection
+from vfxswap.frame import Detection, Sighting
 from vfxswap.geometry import SCHEME_SIZES, Landmarks
-from vfxswap.stage import Aligner, Detector
+from vfxswap.stage import Aligner, Detector, Tracker
 from vfxswap.testing.checks import untouched
 from vfxswap.testing.material import PlateCutter, synthetic_plate
 from vfxswap.testing.stages import StageContract
@@ -63,6 +64,65 @@ class DetectorContract(StageContract):
         if images is None:
             pytest.skip("this detector looks at no pixels")
         assert len(made.detect(torch.zeros_like(images), [1001, 1002, 1003])) == 3
+
+
+class TrackerContract(StageContract):
+    """What every tracker must keep."""
+
+    @pytest.fixture
+    def sightings(self, made: Any) -> Sequence[Sighting]:
+        """Two faces that go their ways for 24 frames; a cut, a frame without faces, and one that the plate lacks."""
+        size = made.image_size()
+        seen = (number for number in range(1001, 1026) if number != 1010)
+        return [_sighting(number, size, cut_before=number == 1015) for number in seen]
+
+    def test_it_is_a_tracker(self) -> None:
+        """The host drives it as one."""
+        assert issubclass(self.stage, Tracker)
+
+    def test_all_frames_are_answered_for(self, made: Any, sightings: Sequence[Sighting]) -> None:
+        """The detector is not asked again."""
+        found = made.follow(iter(sightings))
+        assert list(found) == [sighting.number for sighting in sightings]
+
+    def test_faces_are_on_tracks(self, made: Any, sightings: Sequence[Sighting]) -> None:
+        """Each on one, no two of a frame on the same; what was not detected says so."""
+        found = made.follow(iter(sightings))
+        assert any(found.values()), "two plain faces are not followed at all"
+        for sighting in sightings:
+            faces = found[sighting.number]
+            tracks = [face.detection.track for face in faces]
+            assert None not in tracks
+            assert len(set(tracks)) == len(tracks)
+            for face in faces:
+                assert face.detection.box[0] < face.detection.box[2]
+                assert face.detection.box[1] < face.detection.box[3]
+                assert 0 <= face.detection.score <= 1
+                assert face.notes or replace(face.detection, track=None) in sighting.detections
+
+    def test_it_finds_the_same_again(self, made: Any, sightings: Sequence[Sighting]) -> None:
+        """Each chunk of a shot surveys the plate for itself."""
+        assert repr(made.follow(iter(sightings))) == repr(made.follow(iter(sightings)))
+
+    def test_it_leaves_its_input_alone(self, made: Any, sightings: Sequence[Sighting]) -> None:
+        """Pictures are shared between threads."""
+        before = repr(sightings)
+        with untouched(*(sighting.picture for sighting in sightings)):
+            made.follow(iter(sightings))
+        assert repr(sightings) == before
+
+    def test_shots_may_be_short_or_empty(self, made: Any, sightings: Sequence[Sighting]) -> None:
+        """One frame; frames in which there is nobody."""
+        assert len(made.follow(iter(sightings[:1]))) == 1
+        empty = [replace(sighting, detections=()) for sighting in sightings]
+        assert not any(made.follow(iter(empty)).values())
+
+
+def _sighting(number: int, size: tuple[int, int] | None, *, cut_before: bool) -> Sighting:
+    face, gone = synthetic_plate(number).detection.scaled(0.3, 0.3), 2.0 * (number - 1001)
+    faces = () if number == 1008 else (face.moved(10 + gone, 10), face.moved(110 - gone, 90))
+    picture = None if size is None else synthetic_plate(number, width=size[0], height=size[1]).image.clamp(0, 1)
+    return Sighting(number, cut_before, faces, picture)
 
 
 class AlignerContract(StageContract):

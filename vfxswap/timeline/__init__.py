@@ -4,12 +4,14 @@ The only place that imports opentimelineio; whoever needs it imports this when a
 """
 
 from vfxswap.timeline.clips import Clip, Placed, Retime, find_clip, placed
+from vfxswap.timeline.edited import Edited, read_edit
 from vfxswap.timeline.reading import RESULT_KEY, read_clips
 from vfxswap.timeline.results import Footage, Result, add_new, add_result, results_in, timeline_problem
 
 __all__ = [
     "RESULT_KEY",
     "Clip",
+    "Edited",
     "Footage",
     "Placed",
     "Result",
@@ -19,6 +21,7 @@ __all__ = [
     "find_clip",
     "placed",
     "read_clips",
+    "read_edit",
     "results_in",
     "timeline_problem",
 ]

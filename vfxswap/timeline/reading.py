@@ -65,7 +65,7 @@ def opened(path: Path) -> Any:
 
 def video_clips(root: Any) -> list[Any]:
     """All clips that are in no audio track, in the order of tracks and time."""
-    return [clip for clip in root.find_clips() if not any(_is_sound(above) for above in _above(clip))]
+    return [clip for clip in root.find_clips() if not any(_is_sound(above) for above in holders_of(clip))]
 
 
 def names(own: Sequence[str]) -> list[str]:
@@ -99,7 +99,7 @@ def plate_key(clip: Any, media: str | None = None) -> str | None:
 
 
 def _clip(clip: Any, index: int, folder: Path, media: str | None) -> Clip:
-    tracks = [above for above in _above(clip) if isinstance(above, otio.schema.Track)]
+    tracks = [above for above in holders_of(clip) if isinstance(above, otio.schema.Track)]
     own = Clip("", clip.name, index, tracks[-1].name if tracks else "")
     if not all(item.enabled for item in (clip, *tracks)):
         return replace(own, skipped="disabled in the timeline")
@@ -116,8 +116,8 @@ def _timed(own: Clip, clip: Any, shown: Any) -> Clip:
     if shown is None:
         return replace(own, unplaced="neither the clip nor its media say which frames it shows")
     try:
-        rate = _rate(shown.start_time)
-        start, count = _frames(shown.start_time, rate), _frames(shown.duration, rate)
+        rate = rate_of(shown.start_time)
+        start, count = frames_in(shown.start_time, rate), frames_in(shown.duration, rate)
     except UsageError as error:
         return replace(own, unplaced=str(error))
     if count <= 0:
@@ -133,13 +133,13 @@ def _beyond(clip: Any, rate: Fraction) -> tuple[Fraction, Fraction]:
         return Fraction(0), Fraction(0)
     before, behind = track.neighbors_of(clip)
     is_transition = isinstance(before, otio.schema.Transition), isinstance(behind, otio.schema.Transition)
-    head = _frames(before.in_offset, rate) if is_transition[0] else Fraction(0)
-    return head, _frames(behind.out_offset, rate) if is_transition[1] else Fraction(0)
+    head = frames_in(before.in_offset, rate) if is_transition[0] else Fraction(0)
+    return head, frames_in(behind.out_offset, rate) if is_transition[1] else Fraction(0)
 
 
 def _retimed(own: Clip, clip: Any) -> Clip:
     """With its change of speed; one that does not say which frames it wants leaves the clip unplaced."""
-    effects = [effect for item in (clip, *_above(clip)) for effect in item.effects if effect.enabled]
+    effects = [effect for item in (clip, *holders_of(clip)) for effect in item.effects if effect.enabled]
     warps = [effect for effect in effects if isinstance(effect, otio.schema.TimeEffect)]
     kinds = otio.schema.LinearTimeWarp, otio.schema.FreezeFrame
     if not warps:
@@ -172,8 +172,8 @@ def _with_range(own: Clip, available: Any) -> Clip:
         return own
     return replace(
         own,
-        media_start=_frames(available.start_time, own.rate),
-        media_count=_frames(available.duration, own.rate),
+        media_start=frames_in(available.start_time, own.rate),
+        media_count=frames_in(available.duration, own.rate),
     )
 
 
@@ -200,7 +200,7 @@ def _why_none(clip: Any, reference: Any, media: str | None) -> str:
     return f"its media is of a kind that is not known ({type(reference).__name__})"
 
 
-def _above(item: Any) -> Iterator[Any]:
+def holders_of(item: Any) -> Iterator[Any]:
     """What an item is in, from the inside out."""
     while (item := item.parent()) is not None:
         yield item
@@ -210,11 +210,12 @@ def _is_sound(above: Any) -> bool:
     return isinstance(above, otio.schema.Track) and above.kind == otio.schema.TrackKind.Audio
 
 
-def _rate(time: Any) -> Fraction:
+def rate_of(time: Any) -> Fraction:
+    """Frames a second that a time is counted in, exactly."""
     return exact_rate(float(time.rate))
 
 
-def _frames(time: Any, rate: Fraction) -> Fraction:
+def frames_in(time: Any, rate: Fraction) -> Fraction:
     """A time in frames of some rate, exactly; rates that are of one timecode count alike."""
-    own, value = _rate(time), Fraction(time.value).limit_denominator(1_000_000)
+    own, value = rate_of(time), Fraction(time.value).limit_denominator(1_000_000)
     return value if round(own) == round(rate) else value * rate / own

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from vfxswap.trained import CurvePoint
 NAME = "curve.jsonl"
 _POINTS = 64
 _DIGITS = 7
+_OFTEN = 20
+"""So many steps are written at once."""
 
 
 class Curve:
@@ -26,31 +30,35 @@ class Curve:
 
     def __init__(self, folder: Path, step: int, *, writes: bool = True) -> None:
         self._path = folder / NAME
+        self._lines: list[str] = []
         self._kept = [row for row in _rows(self._path) if row.get("step", step + 1) <= step]
         self._writes = writes
         self._board = _board(folder / "tensorboard") if writes else None
         if writes:
             self._path.write_text("".join(json.dumps(row) + "\n" for row in self._kept), encoding="utf-8")
-            self._file = self._path.open("a", encoding="utf-8")
+            self._size = self._path.stat().st_size
 
     def add(self, step: int, parts: Mapping[str, float]) -> None:
         """Takes a step's losses."""
         row = {"step": step, **{name: float(f"{value:.{_DIGITS}g}") for name, value in parts.items()}}
         self._kept.append(row)
-        if self._writes:
-            self._file.write(json.dumps(row) + "\n")
+        self._lines.append(json.dumps(row) + "\n")
+        if len(self._lines) >= _OFTEN:
+            self._write()
         if self._board is not None:
-            for name, value in parts.items():
-                self._board.add_scalar(f"loss/{name}", value, step)
+            with suppress(OSError):
+                for name, value in parts.items():
+                    self._board.add_scalar(f"loss/{name}", value, step)
 
     def preview(self, step: int, path: Path, scores: Mapping[str, float]) -> None:
         """Takes a preview picture and its scores."""
         if self._board is None:
             return
-        for name, value in scores.items():
-            self._board.add_scalar(f"held out psnr/{name}", value, step)
         picture = decoded(path)
-        self._board.add_image("preview", picture[:, :, ::-1].copy(), step, dataformats="HWC")
+        with suppress(OSError):
+            for name, value in scores.items():
+                self._board.add_scalar(f"held out psnr/{name}", value, step)
+            self._board.add_image("preview", picture[:, :, ::-1].copy(), step, dataformats="HWC")
 
     def points(self) -> tuple[CurvePoint, ...]:
         """The curve in few numbers: means over equal parts."""
@@ -65,18 +73,32 @@ class Curve:
         )
 
     def flush(self) -> None:
-        """Writes what is buffered."""
-        if self._writes:
-            self._file.flush()
-        if self._board is not None:
-            self._board.flush()
+        """Writes what is buffered; what a full disk does not take is tried again the next time."""
+        self._write()
+        with suppress(OSError):
+            if self._board is not None:
+                self._board.flush()
+
+    def _write(self) -> None:
+        data = "".join(self._lines).encode()
+        if not self._writes or not data:
+            return
+        try:
+            with self._path.open("ab") as file:
+                file.write(data)
+        except OSError:
+            with suppress(OSError):
+                os.truncate(self._path, self._size)  # what was written of it is torn
+        else:
+            self._size += len(data)
+            self._lines.clear()
 
     def close(self) -> None:
         """Ends the files."""
-        if self._writes:
-            self._file.close()
-        if self._board is not None:
-            self._board.close()
+        self._write()
+        with suppress(OSError):
+            if self._board is not None:
+                self._board.close()
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

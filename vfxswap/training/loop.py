@@ -307,6 +307,7 @@ class _Run:
             primed=self.learner.primed,
             base=self.count.base,
         )
+        self.curve.flush()  # before the checkpoint, for a resumed run takes back what comes after it, and adds nothing
         try:
             path = write_checkpoint(self.settings.train.out, memory, self.learner.tensors())
         except MediaError as error:
@@ -315,7 +316,6 @@ class _Run:
             self.tell(Warned(f"{error}; training goes on, and saving is tried again after the next steps"))
             return
         self._saved_at = self.count.step
-        self.curve.flush()
         self.tell(Saved(path, self.count.step))
 
     def finish(self) -> Outcome:

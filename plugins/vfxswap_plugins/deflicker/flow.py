@@ -9,6 +9,7 @@ from vfxswap.frame import FaceWindow
 from vfxswap.ops.flow import FlowQuality
 from vfxswap.ops.steady import SteadySettings, steadied
 from vfxswap.stage import Deflicker, Span, StageOptions
+from vfxswap_plugins.deflicker._window import near
 
 
 class FlowDeflickerOptions(StageOptions):
@@ -21,9 +22,6 @@ class FlowDeflickerOptions(StageOptions):
     jitter: float = Field(
         1.0, ge=0, le=1, description="How much of the face's trembling against the plate is taken out."
     )
-    detail: float = Field(
-        0.0, ge=0, le=1, description="How much the face's fine detail is averaged; softens, for shimmering models only."
-    )
     tolerance: float = Field(
         0.1,
         gt=0,
@@ -34,7 +32,13 @@ class FlowDeflickerOptions(StageOptions):
 
 
 class FlowDeflicker(Deflicker[FlowDeflickerOptions]):
-    """Motion-compensated de-flicker: follows the plate's changes at once, averages only what the plate does not do."""
+    """Motion-compensated de-flicker: follows the plate's changes at once, averages only what the plate does not do.
+
+    The one to begin with: for any swap that is new in each frame, whose colour, light and place tremble from frame to
+    frame, over the whole face or in a patch of it. It neither lags nor softens, and leaves no ghost of what passes in
+    front. Light that comes and goes more slowly than its window is long is for `light-deflicker`, fine detail that is
+    drawn anew in each frame for `detail-deflicker`; both may stand before it.
+    """
 
     Options = FlowDeflickerOptions
 
@@ -46,22 +50,18 @@ class FlowDeflicker(Deflicker[FlowDeflickerOptions]):
     def steady(self, window: FaceWindow) -> Tensor:
         """Gives `(3, S, S)`: the window's central face, steadied."""
         settings = self.options
-        radius = settings.radius_frames
-        now = window.frames[window.center]
-        near = [index for index, frame in enumerate(window.frames) if abs(frame - now) <= radius]
-        some = slice(near[0], near[-1] + 1)
+        faces = near(window, settings.radius_frames)
         return steadied(
-            window.swapped[some],
-            window.plate[some],
-            window.mattes[some],
-            center=window.center - near[0],
-            times=window.frames[some],
+            faces.swapped,
+            faces.plate,
+            faces.mattes,
+            center=faces.center,
+            times=faces.frames,
             settings=SteadySettings(
                 strength=settings.strength,
                 jitter=settings.jitter,
-                detail=settings.detail,
                 tolerance=settings.tolerance,
-                spread_frames=max(radius, 1),
+                spread_frames=max(settings.radius_frames, 1),
                 quality=settings.quality,
             ),
         )

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from vfxswap.frame import Face, Frame
-from vfxswap.geometry import Landmarks, Points
+from vfxswap.geometry import REGIONS, Landmarks, Points, Region
 from vfxswap.ops.steadypoints import PointSettings, distance, steadied_points
 from vfxswap.stage import Span, Stage, StageOptions, Window
 
@@ -18,6 +19,11 @@ _REACH = 1.0
 _FRAMES_OF_REACH = 2
 """Frames after which a face that was not seen in between is no longer looked for farther away."""
 _LEAST_CONFIDENCE = 0.05
+_REACH_OF: dict[Region, float] = {
+    **dict.fromkeys(("lips_outer", "lips_inner"), 0.7),
+    **dict.fromkeys(("left_eye", "right_eye"), 0.1),
+}
+"""How far the skin around lips and lids goes with them, in sizes of the face: the mouth takes cheeks and jaw along."""
 
 
 class SteadyLandmarksOptions(StageOptions):
@@ -43,9 +49,10 @@ class SteadyLandmarks(Stage[SteadyLandmarksOptions]):
     motion, speech and blinks stay as they were seen. A face is followed by where it lies; frames without it are gaps,
     and one that is seen but once is left alone. Frames of low confidence count for little.
 
-    Measured with `facemesh` on lab shots, against the true landmarks: trembling (root mean square second difference of
-    the error) -84 % on a head at rest, -79 % on one that moves slowly, -47 % on the resting parts of one that speaks.
-    Points faster than 4 % of the eyes' distance a frame keep their error, to a fifth of a percent.
+    Measured with `facemesh` on lab shots, against the true landmarks (benchmarks/STEADINESS.md): trembling (root mean
+    square second difference of the error) -89 % on a head at rest, -86 % on one that moves slowly, -62 % on the resting
+    parts of one that speaks. Points faster than 4 % of the eyes' distance a frame keep their error, to a fifth of a
+    percent. What an aligner takes for motion of cheeks and jaw, and is none, it cannot know.
     """
 
     Options = SteadyLandmarksOptions
@@ -72,6 +79,7 @@ class SteadyLandmarks(Stage[SteadyLandmarksOptions]):
             np.array([number for number, _ in seen], dtype=np.float64),
             np.array([max(other.detection.score, _LEAST_CONFIDENCE) for _, other in seen]),
             center=center,
+            reach=_reach(face.landmarks),
             settings=PointSettings(
                 radius_frames=self.options.radius_frames,
                 strength=self.options.strength,
@@ -100,6 +108,16 @@ def _on(frames: Iterable[Frame], last: Frame, face: Face) -> list[tuple[int, Fac
             found.append((frame.number, same))
             last, face = frame, same
     return found
+
+
+def _reach(landmarks: Landmarks) -> NDArray[np.float64] | None:
+    """Of each point, for `steadied_points`; None where it is not known which points move by themselves."""
+    if "lips_outer" not in REGIONS.get(landmarks.scheme, {}):
+        return None
+    reach = np.zeros(len(landmarks.points))
+    for region, far in _REACH_OF.items():
+        reach[list(REGIONS[landmarks.scheme][region])] = far
+    return reach
 
 
 def _nearest(face: Face, others: Sequence[Face], reach: float) -> Face | None:

@@ -8,6 +8,7 @@ sample is that list taken, since such files (ProRes, DNxHR) are large and the li
 from __future__ import annotations
 
 import bisect
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -85,6 +86,16 @@ def read_index(container: InputContainer, stream: VideoStream) -> MovieIndex:
 def count_frames(container: InputContainer, stream: VideoStream) -> int:
     """The number of frames that are in a movie, counted as `read_index` does."""
     return len(_listed(container, stream) or _demuxed(container, stream))
+
+
+def digests_of_pictures(container: InputContainer, stream: VideoStream) -> list[str]:
+    """A sha256, in hex, of each coded picture of a movie, in the order of display, up to where it cannot be read."""
+    found = [
+        (packet.pts if packet.pts is not None else place, hashlib.sha256(memoryview(packet)).hexdigest())
+        for place, packet in enumerate(packets_of(container, stream))
+        if is_shown(packet)
+    ]
+    return [digest for _, digest in sorted(found, key=lambda each: each[0])]
 
 
 def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:

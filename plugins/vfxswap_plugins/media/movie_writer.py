@@ -30,7 +30,7 @@ from vfxswap_plugins.media.movie_file import SUFFIXES, open_container, opened_mo
 from vfxswap_plugins.media.movie_frame import FrameMaker
 from vfxswap_plugins.media.movie_hdr import CONTENT_LIGHT, MASTERING_DISPLAY, hdr_options, takes_hdr
 from vfxswap_plugins.media.movie_header import DISPLAY_MATRIX, stored_size
-from vfxswap_plugins.media.movie_index import count_frames
+from vfxswap_plugins.media.movie_index import count_frames, digests_of_pictures
 from vfxswap_plugins.media.movie_plan import MovieOptions, MoviePlan, planned
 from vfxswap_plugins.media.movie_siting import SITING
 from vfxswap_plugins.media.pending_file import PendingFile, said_clearly
@@ -100,6 +100,12 @@ class MovieWriter(Writer):
                 f"the plate's timecode {like.timecode!r} is none at {like.rate} frames a second, and is left out"
             )
         return said
+
+    @classmethod
+    def pictures(cls, path: Path) -> Sequence[str]:
+        """A sha256, in hex, of each coded picture, in the order of display."""
+        with opened_movie(path) as (container, stream):
+            return digests_of_pictures(container, stream)
 
     @classmethod
     def layer_problems(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import ClassVar
 
 from vfxswap.color import ColorTags
@@ -19,7 +18,6 @@ from vfxswap.media import DeliveryOptions, PlateInfo, Writer
 from vfxswap_plugins.media.layer_files import LayerFiles, removed
 from vfxswap_plugins.media.pending_file import PendingFile, remove_stale, said_clearly
 from vfxswap_plugins.media.pools import threads_for
-from vfxswap_plugins.media.sequence_notes import journal, note, noted
 from vfxswap_plugins.media.sequence_plan import (
     SUFFIXES,
     SequenceOptions,
@@ -40,8 +38,7 @@ class SequenceWriter(Writer):
 
     Each file is written under a temporary name in the delivery's folder, brought to the disk, and renamed: what stands
     under a frame's name is whole, also when a run is killed, and stays when a later frame fails. The files of its
-    layers get their names before it does. Until the last frame is written, a hidden file beside them says which run
-    wrote which of them.
+    layers get their names before it does. The host's journal is told of all of them before.
     """
 
     name = "sequence"
@@ -69,11 +66,6 @@ class SequenceWriter(Writer):
         """Layers go to files of their own beside any sequence, and into an EXR."""
         return layer_problems(path, None if options is None else _own(options), order, like)
 
-    @classmethod
-    def done(cls, path: Path, key: str) -> frozenset[int]:
-        """The frames that an unfinished run of this key wrote, and that are still as it left them."""
-        return noted(path, key)
-
     def __init__(
         self, path: Path, options: DeliveryOptions, *, like: PlateInfo, tags: ColorTags, first: int, last: int
     ) -> None:
@@ -86,7 +78,6 @@ class SequenceWriter(Writer):
         self._pattern = FramePattern(path)
         self._plan: SequencePlan = planned(path, own, like, tags)
         self._previous: int | None = None
-        self._notes, self._noting = journal(path, first, last), Lock()
         self._written: list[Path] = []
         PendingFile(self._pattern.path(first)).remove()  # says now that the folder cannot be written to
         remove_stale(self._pattern)
@@ -113,9 +104,7 @@ class SequenceWriter(Writer):
         """
         if self._previous is None:
             raise MediaError(f"{self._path}: no frame was written", path=self._path)
-        found = self._ended()
-        self._notes.unlink(missing_ok=True)
-        return found
+        return self._ended()
 
     def keep_partial(self) -> tuple[Path, ...]:
         """Waits for the files that are being written; they are whole and keep their names."""
@@ -157,10 +146,8 @@ class SequenceWriter(Writer):
             beside = self._layer_files.write(frame)
             with said_clearly(path, frame.number):
                 self._plan.save(frame, pending.temporary, name=path.name, order=self.layers)
-                if self.key:
-                    files = {file.path.name: file.temporary for file in beside}
-                    with self._noting:
-                        note(self._notes, self.key, frame.number, pending.temporary, beside=files)
+                if self.journal is not None:
+                    self.journal.wrote(frame, {file.path.name: file.temporary for file in (pending, *beside)})
             for file in beside:
                 file.commit()
             return pending.commit()  # the last: whoever sees the frame sees its layers

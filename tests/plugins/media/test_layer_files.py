@@ -15,6 +15,7 @@ from vfxswap.color import PixelLayout
 from vfxswap.errors import MediaError
 from vfxswap.files import FramePattern
 from vfxswap.frame import Frame
+from vfxswap.journal import FrameKey, Journal, Standing
 from vfxswap.layers import LayerOrder, Storing, layer_files
 from vfxswap.media import PlateInfo, Writer
 from vfxswap.testing import RGB_FLOAT, YUV420P8, synthetic_frame, synthetic_info
@@ -41,8 +42,14 @@ def frames(layout: PixelLayout = RGB_FLOAT) -> list[Frame]:
 def writer(path: Path, like: PlateInfo, key: str = "") -> Writer:
     cls = SequenceWriter if path.suffix == ".exr" else MovieWriter
     made = cls(path, cls.Options(), like=like, tags=like.tags, first=NUMBERS[0], last=NUMBERS[-1])
-    made.key, made.layers = key, ORDER
+    made.layers = ORDER
+    if key:
+        made.journal = Journal(path, NUMBERS[0], NUMBERS[-1], keys(key).__getitem__)
     return made
+
+
+def keys(key: str) -> dict[int, FrameKey]:
+    return {number: FrameKey(key, "plate") for number in NUMBERS}
 
 
 def names(folder: Path) -> list[str]:
@@ -68,12 +75,15 @@ def unfinished(out: Path, key: str) -> Path:
 
 def test_a_frame_is_done_when_its_layers_are(out: Path) -> None:
     delivery = unfinished(out, "k")
-    assert SequenceWriter.done(delivery, "k") == {1001, 1002}
-    assert SequenceWriter.done(delivery, "another") == frozenset()
+    found = Standing.of(delivery, keys("k"))
+    assert (set(found.done), found.unreported, found.strange) == ({1001, 1002}, {1001, 1002}, ())
+    assert Standing.of(delivery, keys("another")).strange == (1001, 1002)
     (out / "a_matte.1001.exr").unlink()
-    assert SequenceWriter.done(delivery, "k") == {1002}
+    found = Standing.of(delivery, keys("k"))
+    assert (set(found.done), set(found.outdated)) == ({1002}, {1001})
     (out / "a_id.1002.exr").write_bytes(b"something else")
-    assert SequenceWriter.done(delivery, "k") == frozenset()
+    found = Standing.of(delivery, keys("k"))
+    assert (set(found.done), set(found.outdated), found.damaged) == (set(), {1001}, {1002})
 
 
 def test_the_picture_gets_its_name_after_its_layers(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -317,6 +317,8 @@ def test_half_floats_are_for_cuda(identity: Identity) -> None:
 def test_no_weights(tmp_path: Path) -> None:
     error = file_error(synthetic_identity(folder=tmp_path))
     assert str(error) == f"identity 'hero' has no trained weights: there is no *.safetensors in {tmp_path}"
+    (tmp_path / "hero.pth").write_bytes(b"PK")
+    assert "hero.pth may hold code and is never loaded" in str(file_error(synthetic_identity(folder=tmp_path)))
 
 
 def test_several_weights(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -238,3 +239,24 @@ def test_the_plan_is_said_for_people_and_for_programs(plans: Plans) -> None:
     plan = plans(needs=Needs(chunk_frames=50))
     assert "computed   100 frames, 1.00 for each one delivered" in _described(plan, as_json=False)
     assert json.loads(_described(plan, as_json=True))["chunks"] == ["1-51", "52-100"]
+
+
+def test_what_all_chunks_would_look_for_is_found_before_them(plans: Plans, tmp_path: Path) -> None:
+    """In each farm's own words: OpenJD keeps it among what the job writes, as other machines see no other folder."""
+    plan = replace(plans(needs=Needs(chunk_frames=50), device="cuda"), analyzes=True)
+    first, render, assemble = openjd.template(plan)["steps"]
+    assert (first["name"], render["dependencies"]) == ("Analyze", [{"dependsOn": "Analyze"}])
+    words = first["script"]["actions"]["onRun"]["args"]
+    assert words[words.index("--set") + 1] == "shot.analysis={{Param.DeliveryFolder}}/job.analysis.npz"
+    assert words[-4:] == ["--device", "{{Param.Device}}", "--progress", "openjd"]
+    for step in (render, assemble):
+        assert "shot.analysis={{Param.DeliveryFolder}}/job.analysis.npz" in step["script"]["actions"]["onRun"]["args"]
+    openjd.text(plan)  # held against the specification
+    script = opencue.text(plan)
+    ast.parse(script)
+    assert script.index("job.add_layer(analyze)") < script.index("render.depend_all(analyze)")
+    sent = deadline.text(plan)
+    assert (
+        sent.index("analyze=$(send analyze)") < sent.index("JobDependencies=$analyze") < sent.index("=$(send render)")
+    )
+    assert f"Arguments=analyze {tmp_path}/project/job.toml --device cuda --progress deadline" in sent

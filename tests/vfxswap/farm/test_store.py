@@ -15,6 +15,7 @@ from vfxswap.farm.store import FrameStore, digest, heads, restored, store_path
 from vfxswap.files import FramePattern
 from vfxswap.frame import Frame, Layer, Picture
 from vfxswap.geometry import Box
+from vfxswap.journal import FrameKey, Journal
 from vfxswap.testing import synthetic_frame, synthetic_info
 
 HALF = PixelLayout("half", "rgb", 16, is_float=True)
@@ -24,7 +25,7 @@ def store(pattern: Path, key: str = "one") -> FrameStore:
     pattern.parent.mkdir(exist_ok=True)
     info = synthetic_info(Path("plate.mov"))
     writer = FrameStore(pattern, FrameStore.Options(), like=info, tags=info.tags, first=1, last=9)
-    writer.key = key
+    writer.journal = Journal(pattern, 1, 9, lambda number: FrameKey(key, f"plate {number}"))
     return writer
 
 
@@ -125,10 +126,13 @@ def test_files_are_known_by_their_key_and_damage_is_seen(pattern: Path) -> None:
         with store(pattern, key) as writer:
             writer.write(changed(half_frame(number), (0, np.s_[0, 0], number)))
             writer.finish()
-    assert FrameStore.done(pattern, "one") == {1, 2}
+    assert [note.key for note in FrameStore.notes(pattern).values()] == [
+        *(FrameKey("one", f"plate {number}") for number in (1, 2)),
+        FrameKey("two", "plate 3"),
+    ]
     path = FramePattern(pattern).path(2)
     path.write_bytes(path.read_bytes()[:-9])
-    assert FrameStore.done(pattern, "one") == {1}
+    assert set(FrameStore.notes(pattern)) == {1, 3}
     assert heads(pattern)[2] is None
     with pytest.raises(MediaError, match="delete it, run its chunk again"):
         restored(half_frame(2), path)

@@ -15,7 +15,7 @@ from vfxswap.lab.shot import PRESETS, Cut, Role, ShotSpec
 
 
 def test_presets_are_those_that_are_promised() -> None:
-    names = "demo talk profile blink lights flicker occluder shake blur defocus grain two cut"
+    names = "demo talk profile blink lights flicker occluder shake blur defocus grain two cross cut"
     assert list(PRESETS) == names.split()
     for spec in PRESETS.values():
         assert any(role.face is not None for role in spec.roles)

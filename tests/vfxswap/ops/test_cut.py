@@ -1,4 +1,4 @@
-"""Hard cuts: found in drawn and real footage; flashes, pans and dissolves are none."""
+"""Cuts, dissolves and fades: found in drawn and real footage; flashes, pans and light are none."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from vfxswap.errors import ShapeError
 from vfxswap.ops.cut import (
     CUT_CHANGE,
+    DISSOLVE_FRAMES,
     THUMBNAIL_SIZE,
     WINDOW_AHEAD,
     WINDOW_BEHIND,
@@ -21,6 +22,7 @@ from vfxswap.ops.cut import (
     cut_before,
     cuts,
     is_cut,
+    kind_before,
 )
 
 
@@ -64,10 +66,59 @@ def test_a_whip_pan_is_no_cut() -> None:
     assert cuts(pan(6, 12, step_px=14)) == []
 
 
-def test_a_dissolve_is_no_hard_cut() -> None:
-    first, second = pan(1, 26), pan(2, 26)
-    mixed = [torch.lerp(a, b, i / 19) for i, (a, b) in enumerate(zip(first[3:23], second[3:23], strict=True))]
-    assert cuts([*first[:3], *mixed, *second[23:]]) == []
+def dissolve(old: list[Tensor], new: list[Tensor], length: int) -> list[Tensor]:
+    """Two shots of one length, of which the second comes in over so many frames in the middle."""
+    start = (len(old) - length) // 2
+    shares = [min(max((i - start + 1) / (length + 1), 0.0), 1.0) for i in range(len(old))]
+    return [torch.lerp(a, b, share) for a, b, share in zip(old, new, shares, strict=True)]
+
+
+def slow(seed: int, frames: int) -> list[Tensor]:
+    """A camera that moves a pixel in eight frames."""
+    wide = F.interpolate(scene(seed)[None], scale_factor=8.0, mode="bicubic")
+    return [F.avg_pool2d(wide[..., i : i + 64 * 8], 8)[0].clamp(0, 1) for i in range(frames)]
+
+
+@pytest.mark.parametrize("length", [4, 6, 12, DISSOLVE_FRAMES])
+def test_in_a_dissolve_the_new_shot_starts_where_it_outweighs_the_old(length: int) -> None:
+    mixed = dissolve(slow(1, 40), slow(2, 40), length)
+    (start,) = cuts(mixed)
+    assert abs(start - 20) <= length // DISSOLVE_FRAMES, "to the frame, and in a long one beside it"
+    assert kind_before(mixed, start) == "dissolve"
+
+
+def test_a_dissolve_beside_a_cut_is_found_too() -> None:
+    """Twelve frames lie between them, so that fewer on each side must do."""
+    assert cuts([*slow(3, 8), *dissolve(slow(1, 40), slow(2, 40), 6)[8:]]) == [8, 20]
+
+
+def test_light_that_fades_over_is_no_dissolve() -> None:
+    shot = slow(5, 40)
+    assert cuts([frame * (0.3 + 0.7 * i / 39) for i, frame in enumerate(shot)]) == []
+
+
+def test_something_dark_that_passes_close_to_the_lens_is_no_cut() -> None:
+    across, shot = torch.arange(64), slow(7, 30)
+    bars = [((across >= 6 * (i - 10)) & (across < 6 * (i - 10) + 40)).float() * 0.97 for i in range(30)]
+    assert cuts([frame * (1 - bar) for frame, bar in zip(shot, bars, strict=True)]) == []
+
+
+def test_a_small_change_is_a_cut_where_all_else_is_still() -> None:
+    """A cut on one set: the face fills more of the picture, and what is around it stays."""
+    shot, across = slow(11, 24), torch.linspace(-1, 1, 64)
+    far, near = ((across.abs() < width).float() * 0.5 for width in (0.15, 0.32))
+    pictures = [torch.lerp(frame, scene(12, 64), far if i < 12 else near) for i, frame in enumerate(shot)]
+    assert change(pictures[11], pictures[12]) < CUT_CHANGE
+    assert cuts(pictures) == [12]
+
+
+def test_after_black_a_new_shot_starts_with_the_first_picture() -> None:
+    dark = [torch.full((3, 36, 64), 0.01)] * 5
+    down = [frame * (1 - (i + 1) / 9) + 0.01 for i, frame in enumerate(slow(1, 8))]
+    up = [frame * (i + 1) / 9 + 0.01 for i, frame in enumerate(slow(2, 8))]
+    faded = [*slow(1, 12), *down, *dark, *up, *slow(2, 12)]
+    assert cuts(faded) == [25]
+    assert kind_before(faded, 25) == "black"
 
 
 def test_black_and_noise_are_no_cuts() -> None:
@@ -113,7 +164,7 @@ def thumbnails(path: Path) -> tuple[list[Tensor], Fraction, Fraction]:
 
 @pytest.mark.footage
 def test_cuts_of_a_clip_with_a_dissolve(shared: Path) -> None:
-    assert cuts(thumbnails(shared / "clips/derived/drv_cuts_dissolve.mp4")[0]) == [24, 49, 55]
+    assert cuts(thumbnails(shared / "clips/derived/drv_cuts_dissolve.mp4")[0]) == [24, 49, 55, 96]
 
 
 # The manifest's lists, in seconds, leave some cuts out: those in the second list, frames, were found by eye.

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vfxswap.errors import ShapeError
-from vfxswap.ops.steady import WORK_SIDE_PX, SteadySettings, steadied
+from vfxswap.ops.neighbours import WORK_SIDE_PX
+from vfxswap.ops.steady import SteadySettings, steadied
 
 
 def pictures(seed: int, count: int, size: int) -> Tensor:
@@ -25,7 +26,7 @@ def pictures(seed: int, count: int, size: int) -> Tensor:
 def test_a_neighbour_without_matte_is_not_looked_at() -> None:
     swapped, plate = pictures(1, 3, 96), pictures(2, 1, 96).repeat(3, 1, 1, 1)
     mattes = torch.ones(3, 1, 96, 96)
-    settings = SteadySettings(detail=1.0)
+    settings = SteadySettings()
     shown = steadied(swapped, plate, mattes, center=1, times=(1, 2, 3), settings=settings)
     assert not torch.allclose(shown, swapped[1], atol=1e-3)
     mattes[[0, 2]] = 0

@@ -164,7 +164,10 @@ def test_results_are_data(scored: Scored, frames: Frames) -> None:
     assert data["shot"]["ssim"]["best"] == "highest"
     assert len(data["frames"]) == 12
     assert data["frames"][3]["frame"] == 4
-    assert data["missing"] == {"landmark_error_percent": "no landmarks to hold it against"}
+    assert data["missing"] == {
+        "landmark_error_percent": "no landmarks to hold it against",
+        "expression_error_percent": "no stages to find faces by",
+    }
 
 
 def test_a_matte_may_be_a_movie(truth_folder: Path, write: Write, disc: Tensor) -> None:

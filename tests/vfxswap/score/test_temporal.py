@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vfxswap.score.region import region_of
-from vfxswap.score.temporal import cells, change, compensated, flicker, followed, lag_frames
+from vfxswap.score.temporal import cells, change, compensated, flicker, followed, lag_frames, unrest_ratio
 
 Textured = Callable[[int], Tensor]
 
@@ -99,3 +99,14 @@ def test_motion_of_the_plate_is_followed(textured: Textured, disc: Tensor) -> No
     still = float((((now - before) ** 2).mean(0) * disc).sum())
     assert float((((now - moved) ** 2).mean(0) * weight).sum()) < 0.05 * still
     assert float(weight.sum()) > 0.7 * float(disc.sum())
+
+
+def test_unrest_is_what_motion_does_not_explain(textured: Textured) -> None:
+    first, whole = textured(1), torch.ones(96, 128)
+    second = first.roll((0, 2), (1, 2))  # all of it moves to the right
+    truth = (second, first)
+    assert unrest_ratio(truth, truth, whole) == 1
+    assert unrest_ratio((first, first), (first, first), whole) == 1
+    lighter = unrest_ratio((second + 0.05, first), truth, whole)
+    assert lighter > 2
+    assert unrest_ratio((second + 0.1, first), truth, whole) > 1.5 * lighter

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from safetensors.torch import load_file
 from vfxswap.errors import Cancelled, MediaError, OutOfMemory, UsageError
 from vfxswap.trained import load_trained
 from vfxswap.training import checkpoint, learner, loop, losses
+from vfxswap.training.curve import NAME, Curve
 from vfxswap.training.events import Event, Prepared, Previewed, Saved, Started, Stepped, Warned
 from vfxswap.training.learner import Diverged
 from vfxswap.training.loop import train
@@ -176,6 +179,11 @@ def test_a_checkpoint_of_another_training_is_refused_by_name(file: Path, faceset
     assert "[loss] detail was 1.0 and is 3.0" in str(caught.value)
     trained(file, "train.iterations=7", resume=True)  # a longer budget is no other training
     path = file.parent / "run" / checkpoint.NAME
+    found = checkpoint.read_checkpoint(path.parent)
+    assert found is not None
+    checkpoint.write_checkpoint(path.parent, replace(found[0], architecture="comb-0"), found[1])
+    with pytest.raises(UsageError, match=r"is of architecture 'comb-0'; this trains 'comb-\d'"):
+        trained(file, resume=True)
     path.write_bytes(b"torn")
     with pytest.raises(UsageError, match="cannot read the checkpoint"):
         trained(file, resume=True)
@@ -234,6 +242,24 @@ def test_a_full_disk_loses_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(loop, "write_checkpoint", full)
     with pytest.raises(MediaError, match="no space left"):
         trained(file, "train.out=other")
+
+
+def test_a_curve_that_finds_no_room_is_written_when_there_is(tmp_path: Path) -> None:
+    found = Curve(tmp_path, 0)
+    found.add(1, {"loss": 1.0})
+    found.flush()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30, limits[1]))  # the kernel refuses what would make a file larger
+    try:
+        for step in range(2, 50):
+            found.add(step, {"loss": 1 / step})
+        found.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    path = tmp_path / NAME
+    assert path.read_text() == '{"step": 1, "loss": 1.0}\n'
+    found.close()
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == list(range(1, 50))
 
 
 def test_the_checkpoint_before_stands_in(file: Path) -> None:
@@ -311,6 +337,16 @@ def test_unreadable_faces_are_said_and_left_out(file: Path) -> None:
         trained(file, "train.out=other")
 
 
+class Trap:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.marker,))
+
+
 def test_it_starts_from_a_base_and_from_nothing_else(file: Path) -> None:
     base, _ = trained(file, "train.out=base", "train.shared=true", "train.iterations=3")
     path = f"train.init={base.path}"
@@ -320,6 +356,11 @@ def test_it_starts_from_a_base_and_from_nothing_else(file: Path) -> None:
     near = torch.allclose(loaded.model.trunks[1].line.weight, old.model.trunks[0].line.weight, atol=1e-6)  # type: ignore[union-attr,arg-type]
     assert near
     assert len(loaded.card.base) == 64
+    code = file.parent / "theirs.pth"
+    torch.save({"model": Trap(file.parent / "sprung")}, code)
+    with pytest.raises(UsageError, match=r"theirs\.pth is no safetensors file: it is PyTorch's own.*never loaded"):
+        trained(file, f"train.init={code}", "train.out=fourth")
+    assert not (file.parent / "sprung").exists()
     with pytest.raises(UsageError, match="has code 12, and the training begins with 16"):
         trained(file, path, "train.code=16", "train.out=other")
     file.write_text(file.read_text().replace("identities.ben", "identities.cy"))
