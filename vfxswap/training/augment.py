@@ -48,7 +48,17 @@ class Batch(NamedTuple):
 
     def first(self, count: int) -> Batch:
         """The first few of them, pairs counting as others."""
-        return self._make(part if isinstance(part, int) else part[:count] for part in self)._replace(paired=0)
+        return Batch(
+            inputs=self.inputs[:count],
+            targets=self.targets[:count],
+            mattes=self.mattes[:count],
+            features=self.features[:count],
+            who=self.who[:count],
+            paired=0,
+            points=self.points[:count],
+            others=self.others[:count],
+            crossed=self.crossed[:count],
+        )
 
 
 def dice_for(seed: int, step: int, lane: int) -> torch.Generator:

@@ -57,8 +57,8 @@ class Train(Table):
         default=None,
         ge=16,
         le=2048,
-        description="Side of the stills in pixels, a multiple of `size`; faces are shown so fine. By default twice `size`"
-        " where the facesets are that large, else `size`.",
+        description="Side of the stills in pixels, a multiple of `size`; faces are shown so fine. By default twice"
+        " `size` where the facesets are that large, else `size`.",
     )
     shared: bool = Field(
         default=False,

@@ -62,7 +62,10 @@ def test_another_person_has_other_proportions_in_the_same_outline() -> None:
     plain, long = rest_shape([points()]), rest_shape([points(nose_px=6)])
     becomes = guest(plain, long)
     assert becomes is not None
-    own, other = in_pixels(marks(Seen(points(), LOOKS, SIDE))), in_pixels(marks_as(Seen(points(), LOOKS, SIDE), becomes))
+    own, other = (
+        in_pixels(marks(Seen(points(), LOOKS, SIDE))),
+        in_pixels(marks_as(Seen(points(), LOOKS, SIDE), becomes)),
+    )
     moved = other - own
     assert float(moved[27:36, 1].mean()) > 2, "the nose is the other's"
     assert float(moved[:17].abs().max()) < 0.5, "the outline stays"
