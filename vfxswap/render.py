@@ -211,6 +211,7 @@ class _Render:
         self._shop, self._plan, self._report, self._progress = shop, shop.plan, report, progress
         self._numbers, self._journal = numbers, journal
         self._started = 0.0
+        shop.surveyed = self._tell_survey
 
     def go(self) -> None:
         plan = self._plan
@@ -294,6 +295,10 @@ class _Render:
                 f"{len(self._numbers)} frames were asked for and {len(self._report.frames)} came from the plate",
                 path=self._plan.plate_path,
             )
+
+    def _tell_survey(self, frame: int) -> None:
+        if self._progress is not None:
+            self._progress(Progress(0, len(self._numbers), frame, 0.0, 0.0, is_survey=True))
 
     def _tell(self) -> None:
         if self._progress is None:

@@ -41,6 +41,8 @@ class Progress:
     """Frames a second since the first frame was done; 0 until it is known."""
     eta_seconds: float
     """Expected seconds to the end; 0 until it is known."""
+    is_survey: bool = False
+    """Whether a stage looks at this frame before the run; nothing is made of it yet."""
 
 
 @dataclass(frozen=True, slots=True)

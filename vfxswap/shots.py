@@ -181,11 +181,12 @@ class _Whole:
             return None
 
         def tell(progress: Progress) -> None:
-            self._made += 1
+            self._made += not progress.is_survey
             done = self.done + count - progress.total + progress.done
             fps = self._made / max(time.perf_counter() - self._start, 1e-6)
+            eta = (self._total - done) / fps if fps else 0.0
             self._progress and self._progress(
-                Progress(done, self._total, progress.frame, fps, (self._total - done) / fps)
+                Progress(done, self._total, progress.frame, fps, eta, is_survey=progress.is_survey)
             )
 
         return tell

@@ -135,15 +135,15 @@ def test_a_worker_that_always_dies_ends_with_the_chunk_and_the_cause(
     monkeypatch.setenv("DYING_FRAME", "6")
     with pytest.raises(ChunkFailed) as caught:
         made("shot.mkv")
-    assert str(caught.value).startswith("chunk 4-7 failed: its worker on cpu was killed by SIGKILL")
+    assert str(caught.value).startswith("chunk 1-7 failed: its worker on cpu was killed by SIGKILL")
     assert "also when tried again once; run this chunk by itself" in str(caught.value)
-    assert "--chunk 4-7 --device cpu" in str(caught.value)
+    assert "--chunk 1-7 --device cpu" in str(caught.value)
     assert not (tmp_path / "shot.mkv").exists()
 
 
 @pytest.mark.slow
 def test_a_stage_that_fails_is_named_and_not_tried_again(made: Callable[..., Report]) -> None:
-    said = r"^chunk 4-7 failed: stage 'trips' \(from .*\) failed at frame 6: ZeroDivisionError: the cable was pulled$"
+    said = r"^chunk 1-7 failed: stage 'trips' \(from .*\) failed at frame 6: ZeroDivisionError: the cable was pulled$"
     with pytest.raises(ChunkFailed, match=said):
         made("shot.mkv", pipeline="trips.toml")
 

@@ -206,7 +206,9 @@ def percent_of(progress: Progress) -> int:
 
 
 def described(progress: Progress) -> str:
-    """`frame 1010, 10 of 100 (10 %), 3.2 fps, 0:28 left`."""
+    """`frame 1010, 10 of 100 (10 %), 3.2 fps, 0:28 left`; or what is done before."""
+    if progress.is_survey:
+        return f"looks at frame {progress.frame} before the run"
     words = [f"frame {progress.frame}", f"{progress.done} of {progress.total} ({percent_of(progress)} %)"]
     if progress.fps > 0:
         words.append(f"{progress.fps:.1f} fps")

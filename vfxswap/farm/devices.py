@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -115,6 +115,8 @@ class _Worker:
     process: subprocess.Popen[str]
     device: str
     chunk: FrameRange | None = None
+    ears: threading.Thread | None = None
+    """Hears what it says."""
 
     def give(self, chunk: FrameRange) -> None:
         self.chunk = chunk
@@ -161,18 +163,20 @@ class _Crew:
         )
         worker = _Worker(process, device)
         self.workers.append(worker)
-        threading.Thread(target=self._listen, args=(worker,), name=f"hears {device}", daemon=True).start()
+        worker.ears = threading.Thread(target=self._listen, args=(worker,), name=f"hears {device}", daemon=True)
+        worker.ears.start()
         order = replace(self.job.order, frames=str(self.job.frames), device=device)
         worker.begin(Task(order, self.overwrite, self.devices.threads()))
         return worker
 
     def _listen(self, worker: _Worker) -> None:
-        for line in worker.process.stdout or ():
-            try:
-                word = json.loads(line)
-            except ValueError:
-                continue  # a line that a killed worker left unfinished
-            self.words.put((worker, word))
+        with worker.process.stdout or nullcontext() as lines:
+            for line in lines or ():
+                try:
+                    word = json.loads(line)
+                except ValueError:
+                    continue  # a line that a killed worker left unfinished
+                self.words.put((worker, word))
         self.words.put((worker, None))
 
     def dismiss(self, workers: Sequence[_Worker]) -> None:
@@ -189,6 +193,8 @@ class _Crew:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
                 worker.process.wait()
+            if worker.ears is not None:
+                worker.ears.join()
             self.workers.remove(worker)
 
 

@@ -91,7 +91,8 @@ def _answers(task: Task, chunks: TextIO, speech: TextIO) -> Iterator[dict[str, A
 
 def _make(plan: Pipeline, chunk: FrameRange, host: Host, task: Task, speech: TextIO) -> None:
     def tell(progress: Progress) -> None:
-        _say(speech, {"frame": progress.frame})
+        if not progress.is_survey:
+            _say(speech, {"frame": progress.frame})
 
     run_chunk(plan, chunk, host, overwrite=task.overwrite, workers=task.threads, progress=tell)
 

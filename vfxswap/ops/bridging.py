@@ -123,7 +123,7 @@ def _moved(first: Codes, second: Codes, box: tuple[float, float, float, float]) 
     if min(part.width, part.height) < _LEAST_SIDE:
         return _Step(_IDENTITY, 0.0)
     a, b = (np.ascontiguousarray(picture[part.y0 : part.y1, part.x0 : part.x1]) for picture in (first, second))
-    there, back = luma_flow(a, b).numpy(), luma_flow(b, a).numpy()
+    there, back = (luma_flow(*pair, quality="medium").numpy() for pair in ((a, b), (b, a)))
     start = _grid(box) - (part.x0, part.y0)
     end = start + _at(there, start)
     miss = np.linalg.norm(end + _at(back, end) - start, axis=1)

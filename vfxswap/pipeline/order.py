@@ -47,7 +47,7 @@ def order_problems(links: Sequence[Link], offered: Mapping[str, StageEntry]) -> 
         links: The stages as they stand in the file.
         offered: All stages of this machine, to name some that would help.
     """
-    return [*_unmet(links, offered), *_late(links), *_unblended(links, offered)]
+    return [*_unmet(links, offered), *_replacing(links), *_late(links), *_unblended(links, offered)]
 
 
 def _unmet(links: Sequence[Link], offered: Mapping[str, StageEntry]) -> list[tuple[int, Problem]]:
@@ -78,6 +78,14 @@ def _lack(link: Link, asset: Asset, later: Sequence[Link], offered: Mapping[str,
         advice = _advice(_givers(asset), offered)
         message = f"needs {ASSET_WORDS[asset]}, which no stage before it gives; put {advice} before it"
     return Problem(message, stage=link.label)
+
+
+def _replacing(links: Sequence[Link]) -> list[tuple[int, Problem]]:
+    """Stages that give faces anew when those that were there have been worked on."""
+    worked = next((place for place, link in enumerate(links) if "landmarks" in link.cls.gives), len(links))
+    late = [link for link in links[worked + 1 :] if "faces" in link.cls.gives]
+    message = "gives faces anew, by which {} has worked already; move it before"
+    return [(link.index, Problem(message.format(links[worked].label), stage=link.label)) for link in late]
 
 
 def _late(links: Sequence[Link]) -> list[tuple[int, Problem]]:

@@ -21,7 +21,7 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
-        for module in ("checks", "stages", "finding", "faces", "joining", "plain", "media", "layers")
+        for module in ("checks", "journey", "stages", "finding", "faces", "joining", "plain", "media", "layers")
     )
 )
 
@@ -29,6 +29,10 @@ from vfxswap.testing.checks import assert_same_bits, check_matte, check_tensor, 
 from vfxswap.testing.faces import ColorMatchContract, MatteContract, SwapperContract  # noqa: E402
 from vfxswap.testing.finding import AlignerContract, DetectorContract, TrackerContract  # noqa: E402
 from vfxswap.testing.joining import BlendContract, DeflickerContract, FinishContract  # noqa: E402
+from vfxswap.testing.journey import (  # noqa: E402
+    assert_chunks_have_the_bits_of_the_whole,
+    assert_pipeline_has_the_same_bits_in_chunks,
+)
 from vfxswap.testing.material import (  # noqa: E402
     PlateCutter,
     SyntheticPlate,
@@ -82,6 +86,8 @@ __all__ = [
     "SyntheticPlate",
     "TrackerContract",
     "WriterContract",
+    "assert_chunks_have_the_bits_of_the_whole",
+    "assert_pipeline_has_the_same_bits_in_chunks",
     "assert_same_bits",
     "check_matte",
     "check_tensor",

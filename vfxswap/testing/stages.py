@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from vfxswap import stage as contracts
 from vfxswap.models import ModelStore
 from vfxswap.stage import KINDS, Asset, Setting, Stage, StageOptions
+from vfxswap.testing.journey import assert_chunks_have_the_bits_of_the_whole
 from vfxswap.testing.material import options_of, setting, synthetic_identity
 
 
@@ -98,6 +99,19 @@ class StageContract:
     def test_its_models_are_names(self, made: Any) -> None:
         """They are looked up before the first frame."""
         assert all(isinstance(name, str) for name in self.stage.models(made.options))
+
+    def test_chunks_have_the_bits_of_the_whole(
+        self, values: Mapping[str, object], given: Setting, tmp_path: Path
+    ) -> None:
+        """A farm divides a shot; windows, surveys, batches and cuts must not show it."""
+        assert_chunks_have_the_bits_of_the_whole(
+            self.stage,
+            options_of(self.stage, values, folder=tmp_path),
+            folder=tmp_path / "chunks",
+            identities=given.identities,
+            models=given.models,
+            device=self.device,
+        )
 
     def test_it_can_be_opened_again(self, made: Any) -> None:
         """A shot of several chunks may open a stage more than once."""

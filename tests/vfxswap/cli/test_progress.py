@@ -70,6 +70,7 @@ def test_json_is_one_object_a_line() -> None:
         "frame": 1001,
         "fps": 1.0,
         "eta_seconds": 0.0,
+        "is_survey": False,
     }
 
 
@@ -105,6 +106,12 @@ def test_every_line_is_flushed() -> None:
 
     renderer("openjd", Pipe())(Progress(1, 2, 1001, 0.0, 0.0))
     assert flushed[-1] == "openjd_progress: 50.0\nopenjd_status: frame 1001, 1 of 2 (50 %)\n"
+
+
+def test_a_look_before_the_run_is_no_frame_done() -> None:
+    stream = io.StringIO()
+    renderer("openjd", stream)(Progress(0, 9, 1004, 0.0, 0.0, is_survey=True))
+    assert stream.getvalue() == "openjd_progress: 0.0\nopenjd_status: looks at frame 1004 before the run\n"
 
 
 def test_a_terminal_gets_a_bar() -> None:
