@@ -235,7 +235,8 @@ class Comb(nn.Module):
             ShapeError: The pictures are of another size.
         """
         size, detail = self._spec.size_px, self._spec.detail
-        if images.ndim != 4 or tuple(images.shape[1:]) not in {(3, size, size), (3, size * detail, size * detail)}:
+        sides = (size, size * detail)
+        if images.ndim != 4 or tuple(images.shape[1:]) not in [(3, side, side) for side in sides]:
             raise ShapeError("pictures for a comb", expected=f"(N, 3, {size}, {size})", actual=str(tuple(images.shape)))
         if images.shape[-1] != size:
             images = functional.avg_pool2d(images, detail)
