@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import date
 
 from benchmarks.color import converted
+from benchmarks.farming import again, chunked, divided
 from benchmarks.journeys import full, passing, plumbed
 from benchmarks.lab import priced, recognised
 from benchmarks.looks import blended, colored
@@ -40,6 +41,9 @@ BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
     "lab": priced,
     "performers": recognised,
     "training": learnt,
+    "chunks": chunked,
+    "workers": divided,
+    "again": again,
 }
 _NEED_MODELS = {"plumbing", "full", "memory", "performers"}
 

@@ -50,6 +50,7 @@ FLOORS: dict[int, set[str]] = {
         "casting",
         "chunks",
         "conveyor",
+        "cutsearch",
         "crops",
         "delivered",
         "drivers",
@@ -76,6 +77,7 @@ FLOORS: dict[int, set[str]] = {
 }
 """The floor of every module and package of `vfxswap`."""
 WINGS: dict[str, set[str]] = {
+    "cutsearch": set(),
     "facesets": set(),
     "farm": set(),
     "lab": set(),
@@ -111,8 +113,9 @@ PLACES: dict[str, set[str]] = {
     "opentimelineio": {"timeline"},
 }
 """Where a library may be imported."""
-FIELD_WORDS = {"alpha", "dfm", "grain", "occlusion"}
-"""Names of stages that are words of the field too: channels and forms of files, what film shows, what hides a face."""
+FIELD_WORDS = {"alpha", "dfm", "grain", "occlusion", "tracks"}
+"""Names of stages that are words of the field too: channels and forms of files, what film shows, what hides a face, and
+what follows one."""
 HEAVY = ("torch", "cv2", "av", "kornia", "onnxruntime", "OpenImageIO", "PyOpenColorIO", "opentimelineio")
 
 

@@ -218,7 +218,7 @@ class Standing:
     strange: tuple[int, ...] = ()
     """Frames of other settings, that somebody changed, or of which nothing is known."""
     damaged: Set[int] = frozenset()
-    """Those among the strange that were made of what is wanted, and are not as they were written."""
+    """Those among the strange that were made by these settings, and are not as they were written."""
     unreported: Set[int] = frozenset()
     """Those among the done that no report tells of: their run was killed."""
 
@@ -258,7 +258,7 @@ class Standing:
                 outdated[number] = older
             else:
                 strange.append(number)
-                if same:
+                if any(note.key.settings == key.settings for note in mine):
                     damaged.add(number)
         return cls(done, outdated, tuple(strange), damaged, unreported)
 

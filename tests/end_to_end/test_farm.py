@@ -310,25 +310,40 @@ def test_a_farm_that_asks_it_to_stop_gets_whole_frames_alone(
 _FULL = """\
 mount -t tmpfs -o size={size} tmpfs {folder}
 {run} && exit 10
-ls -A {folder}/*.frames | grep -v -E '^shot[.][0-9]{{7}}[.]npz$|report' && exit 11
-ls {folder}/*.frames | grep -q npz || exit 12
+ls -A {there} | grep -v -E '{whole}|report|[.]jsonl$' && exit 11
+ls {there} | grep -q -E '{whole}' || exit 12
 mount -o remount,size=50m {folder}
-{run} && {assemble} && cp {folder}/shot.mov {kept}
+{run} && {assemble} && cp {folder}/shot.* {kept}
 """
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_in_the_middle_leaves_whole_frames_to_go_on_from(
-    project: Path, plain: Callable[[str], list[bytes]], repo: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "size", "there", "whole"),
+    [
+        ("shot.mov", "100k", "*.frames", "^shot[.][0-9]{7}[.]npz$"),
+        ("shot.%04d.png", "200k", "", "^shot[.][0-9]{4}[.]png$"),
+    ],
+)
+def test_a_disk_that_is_full_in_the_middle_leaves_whole_frames_to_go_on_from(  # noqa: PLR0913, PLR0917 - fixtures
+    project: Path,
+    plain: Callable[[str], list[bytes]],
+    repo: Path,
+    tmp_path: Path,
+    name: str,
+    size: str,
+    there: str,
+    whole: str,
 ) -> None:
     if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount a small disk of their own")
-    small, kept = tmp_path / "small", tmp_path / "kept.mov"
+    small, kept = tmp_path / "small", tmp_path / "kept"
     small.mkdir()
+    kept.mkdir()
     program = f"{sys.executable} -m vfxswap.cli"
-    out = f"{project / 'job.toml'} --out {small}/shot.mov --progress none"
-    run = f"{program} run {out} --device cpu --chunk 1-16"
-    script = _FULL.format(size="100k", folder=small, run=run, assemble=f"{program} assemble {out}", kept=kept)
+    out = f"{project / 'job.toml'} --out {small / name} --progress none"
+    run, last = f"{program} run {out} --device cpu --chunk 1-16", f"{program} assemble {out}"
+    script = _FULL.format(size=size, folder=small, run=run, assemble=last, kept=kept, there=small / there, whole=whole)
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(repo), str(repo / "plugins")])}
     environ |= {"VFXSWAP_LOAD_PLUGINS": "vfxswap-plugins"}
     done = subprocess.run(
@@ -336,4 +351,4 @@ def test_a_disk_that_is_full_in_the_middle_leaves_whole_frames_to_go_on_from(
     )
     assert done.returncode == 0, done.stderr
     assert "free some space" in done.stderr
-    assert kept.read_bytes() == plain("shot.mov")[0]
+    assert written(sorted(path for path in kept.iterdir() if path.suffix != ".jsonl")) == plain(name)

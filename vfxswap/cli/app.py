@@ -16,6 +16,7 @@ import typer
 from vfxswap import __version__
 from vfxswap.cli.analysis import analyze
 from vfxswap.cli.clips import AllClips, ClipNames, Clips
+from vfxswap.cli.cutting import cuts
 from vfxswap.cli.exporting import export
 from vfxswap.cli.facesets import app as faceset_app
 from vfxswap.cli.facesets import extract
@@ -56,6 +57,7 @@ lab_app.command("faces")(lab_faces)
 lab_app.command("base")(lab_base)
 app.add_typer(tracks_app, name="tracks", rich_help_panel=None)
 app.command()(analyze)
+app.command()(cuts)
 app.command()(export)
 app.command()(nuke)
 app.command()(train)

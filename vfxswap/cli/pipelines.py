@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from vfxswap.cli.output import columns, list_problems, say
 from vfxswap.cli.progress import clock_text, renderer
-from vfxswap.errors import Cancelled, ExitCode, PipelineError
+from vfxswap.errors import Cancelled, ExitCode, PipelineError, UsageError
 from vfxswap.host import Host
 from vfxswap.modelfile import ModelFile
 from vfxswap.models import ModelStore
@@ -158,15 +158,26 @@ def check_pipeline(asked: Asked, host: Host) -> ExitCode:
             frames=asked.frames,
             device=asked.device,
         )
+        from vfxswap.recall import standing  # noqa: PLC0415 - brings torch, which --help does without
+
+        kept = standing(plan)
     except PipelineError as error:
         list_problems(error.problems, sys.stdout)
         return error.run_exit_code
-    say("\n".join(plan_lines(plan)))
+    except UsageError as error:
+        list_problems([error], sys.stdout)
+        return error.exit_code
+    say("\n".join(plan_lines(plan, kept)))
     return ExitCode.OK
 
 
-def plan_lines(plan: Pipeline) -> list[str]:
-    """What a pipeline would do, for people."""
+def plan_lines(plan: Pipeline, kept: str = "") -> list[str]:
+    """What a pipeline would do, for people.
+
+    Args:
+        plan: The pipeline.
+        kept: What there is to say of the shot's analysis.
+    """
     rows = [("plate", f"{plan.plate_path}: {_plate(plan)}"), *_frames(plan)]
     rows += [("colour", _colour(plan))]
     rows += [("identity", _identity(plan, name)) for name in plan.identities]
@@ -175,6 +186,8 @@ def plan_lines(plan: Pipeline) -> list[str]:
     ]
     rows += [("model", _model(plan, name)) for name in sorted({name for stage in plan.stages for name in stage.models})]
     rows += [("model file", _file(file)) for stage in plan.stages for file in stage.files]
+    rows += [("analysis", kept)] if kept else []
+    rows += [("edits", f"{plan.edits_path}: {len(plan.edits.edits)}")] if plan.edits else []
     rows += [("delivery", f"{plan.delivery_path}: by the writer {plan.writer.name!r}"), ("device", plan.device)]
     if plan.delivery_timeline is not None:
         rows.append(("timeline", f"{plan.delivery_timeline}: gets the result when the shot is whole"))

@@ -18,6 +18,10 @@ from vfxswap.geometry import iou
 from vfxswap.ops import cut
 from vfxswap.stage import Deflicker, Span, Window
 
+HOW_CUT = "vfxswap.cut"
+"""Under which a frame says how a new shot starts with it: a word of `vfxswap.ops.cut`, or `HOLE`."""
+HOLE = "hole"
+"""Frames are missing before it."""
 _THUMBNAIL = "vfxswap.thumbnail"
 _NO_PICTURE = Picture([np.zeros((1, 1), np.uint8)], PixelLayout("gray", "gray", 8), ColorTags())
 """In the place of a plate that nobody looks at any more."""
@@ -53,9 +57,9 @@ class Cuts(Step):
         return Batch(tuple(replace(frame, plate=_NO_PICTURE) for frame in batch))
 
     def _marked(self, window: Window) -> Frame:
-        thumbnails = [cast("Tensor", frame.props[_THUMBNAIL]) for frame in window.frames]
-        found = window.frame.cut_before or cut.cut_before(thumbnails, window.center)
-        return replace(window.frame, cut_before=found)
+        frame, thumbnails = window.frame, [cast("Tensor", frame.props[_THUMBNAIL]) for frame in window.frames]
+        kind = HOLE if frame.cut_before else cut.kind_before(thumbnails, window.center)
+        return frame if kind is None else replace(frame, cut_before=True, props={**frame.props, HOW_CUT: kind})
 
 
 class GivenCuts(Step):

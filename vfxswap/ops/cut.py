@@ -56,7 +56,7 @@ _MIX_SIDES: Final = (_MIX_SIDE, 8, 5)  # the shorter ones beside another cut, or
 _MIX_MISFIT: Final = 0.2  # largest part of the difference between two shots that is no mixture of them
 _LEAST_DIFFERENCE: Final = 0.02  # between two shots, root mean square
 _FLAT: Final = 0.008  # standard deviation of luma under which there is no picture
-_PICTURED: Final = 0.03  # and above which there is one
+_PICTURED: Final = 0.015  # and above which there is one
 _LEAST_CONTRAST: Final = 2e-3  # standard deviation of luma under which a picture counts as flat
 
 
@@ -138,7 +138,18 @@ def _is_hard(window: Sequence[Tensor], center: int) -> bool:
     least = min(change(a, b) for a in before[-_REACH:] for b in after[:_REACH])
     usual = sorted(change(a, b) for side in (before, after) for a, b in pairwise(side)) or [0.0]
     is_large = least > max(CUT_CHANGE, CUT_RATIO * usual[len(usual) // 2])
-    return is_large or least > max(_SLIGHT_CHANGE, _SLIGHT_RATIO * usual[-1])
+    is_slight = least > max(_SLIGHT_CHANGE, _SLIGHT_RATIO * usual[-1])
+    return (is_large or is_slight) and not _is_gradual(window, center)
+
+
+def _is_gradual(window: Sequence[Tensor], center: int) -> bool:
+    """Whether one shot becomes the other over several frames, of which this is one."""
+    side = _MIX_SIDES[-1]
+    if center < side or center + side > len(window):
+        return False
+    old, new = window[center - side], window[center + side - 1]
+    before, after = (_share(old, picture, new) for picture in window[center - 1 : center + 1])
+    return after - before < 0.5
 
 
 def _is_mixed(window: Sequence[Tensor], center: int) -> bool:
@@ -155,8 +166,9 @@ def _is_mixed(window: Sequence[Tensor], center: int) -> bool:
         old, new = window[first], window[last]
         if change(old, new) <= _SLIGHT_CHANGE:
             return False
-        if not any(_is_hard(window, other) for other in range(first + 1, last + 1)):
-            return _contrast(old) >= _PICTURED and _contrast(new) >= _PICTURED
+        if any(_is_hard(window, other) for other in range(first + 1, last + 1)):
+            continue
+        return all(_contrast(picture) >= _PICTURED for picture in window[first : last + 1])
     return False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vfxswap.pipeline.device import choose_device
 from vfxswap.pipeline.finding import finding_stages, head_of, plate_stamp
-from vfxswap.pipeline.load import load, read_clips_of
+from vfxswap.pipeline.load import load, read_clips_of, read_plate_of
 from vfxswap.pipeline.plan import Pipeline, PlannedStage
 from vfxswap.pipeline.reference import reference
 from vfxswap.pipeline.schema import schema
@@ -23,6 +23,7 @@ __all__ = [
     "load",
     "plate_stamp",
     "read_clips_of",
+    "read_plate_of",
     "reference",
     "schema",
 ]

@@ -112,6 +112,34 @@ def read_clips_of(path: Path, overrides: Sequence[str] = ()) -> tuple[Clip, ...]
     return clips
 
 
+def read_plate_of(path: Path, host: Host, overrides: Sequence[str] = (), frames: str | None = None) -> OpenedPlate:
+    """The plate of a pipeline file, by its [shot] alone, or a plate that no file describes.
+
+    Args:
+        path: The pipeline file (.toml), or a plate.
+        host: The plugins.
+        overrides: `KEY=VALUE` texts, as `--set` has them.
+        frames: Stands in for [shot] frames.
+
+    Raises:
+        PipelineError: Something is wrong with it, or its colour is not known; holds everything that is.
+    """
+    is_file = path.suffix.lower() == ".toml"
+    document = _parsed(path)[1] if is_file else {"shot": {"plate": str(path.absolute()), "on_hole": "skip"}}
+    given = [words.parse(text) for text in overrides]
+    wanted = [item for item in given if isinstance(item, words.Override)] + words.from_flags(
+        plate=None, out=None, frames=frames
+    )
+    document, origins, problems = words.apply(document, wanted)
+    notes = Notes(Origin(path, origins), [*(item for item in given if isinstance(item, Problem)), *problems])
+    settled = settle_clip(document, notes)
+    shot = read_shot(settled.document, notes)
+    plate = None if shot is None or settled.is_lost else open_plate(shot, host, notes, cut=settled.cut)
+    if notes.problems or plate is None:
+        raise PipelineError(notes.problems)
+    return plate
+
+
 def _parsed(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         raw = path.read_bytes()

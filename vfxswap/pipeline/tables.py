@@ -193,8 +193,9 @@ class FaceRule(Table):
 
     by: Literal["size", "left", "top", "order", "track", "like"] = Field(
         default="size",
-        description="How the faces of a frame are ranked: the largest first, from the left, from the top, in the"
-        " detector's order, by the detector's track number, or by likeness to `still`.",
+        description="How faces are ranked: the largest first, from the left, from the top, in the detector's order, by"
+        " the number of the track, or by likeness to `still`. With a tracker, tracks are ranked, once for each piece"
+        " between cuts, and compared with the still by several faces; without one, the faces of each frame.",
     )
     rank: int = Field(
         default=1,

@@ -47,7 +47,7 @@ from vfxswap.stage import (
     Swapper,
     SwapperOptions,
 )
-from vfxswap.testing.material import setting, soft_matte, synthetic_plate
+from vfxswap.testing.material import setting, soft_matte, synthetic_identity, synthetic_plate
 from vfxswap.testing.pictures import synthetic_frame, synthetic_info
 
 FIRST, CUT, LAST = 1001, 1010, 1016
@@ -219,11 +219,11 @@ def assert_chunks_have_the_bits_of_the_whole(
         stage: Its class.
         options: Its settings.
         folder: An empty folder.
-        identities: Who may be put in; `hero` is.
+        identities: Who may be put in; `hero` is. By default a drawn person.
         models: Where it finds its weights.
         device: Where tensors are.
     """
-    people = {} if identities is None else dict(identities)
+    people = {"hero": synthetic_identity()} if identities is None else dict(identities)
     plan = _drawn_plan(_among_others(stage, options), folder, people, models, device)
     _assert_same(plan, folder, _CHUNKS, Host())
 

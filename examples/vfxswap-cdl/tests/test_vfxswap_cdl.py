@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from vfxswap_cdl import Cdl
 
-from vfxswap.testing import ColorMatchContract, options_of, setting
+from vfxswap.testing import (
+    ColorMatchContract,
+    assert_chunks_have_the_bits_of_the_whole,
+    options_of,
+    setting,
+)
 
 
 class TestCdl(ColorMatchContract):
@@ -31,3 +37,9 @@ def test_the_worked_example() -> None:
     expected = torch.tensor([luma + 0.5 * (channel - luma) for channel in (red, green, blue)])
     graded = stage.grade(torch.tensor([0.2, 0.2, 0.1])[:, None, None])
     torch.testing.assert_close(graded[:, 0, 0], expected)
+
+
+def test_a_farm_may_divide_the_shot(tmp_path: Path) -> None:
+    """Also where the host fits the colours once a shot, by frames that it looks at before."""
+    options = options_of(Cdl, {"slope": [1.1, 1.0, 0.9], "lock": "shot", "strength": 0.8})
+    assert_chunks_have_the_bits_of_the_whole(Cdl, options, folder=tmp_path)

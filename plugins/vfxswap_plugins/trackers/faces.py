@@ -23,7 +23,7 @@ class FaceTrackerOptions(StageOptions):
     """Settings of `face-tracker`."""
 
     sure_score: float = Field(
-        default=0.6,
+        default=0.7,
         ge=0,
         le=1,
         description="Confidence (0..1) from which a face may begin a track, or take one up again; less sure ones only"

@@ -46,7 +46,7 @@ class Crossing:
         for number, (picture, faces) in enumerate(zip(self.pictures, self.truth, strict=True), 1):
             there = [face for face in faces if face.visible.mean() > HIDDEN and dice.random() >= lost]
             found = [detected(face, dice if seed is not None else None) for face in there]
-            dice.shuffle(found)  # type: ignore[arg-type]
+            dice.shuffle(found)
             sightings.append(Sighting(number, False, tuple(found), picture if pixels else None))
         return sightings
 
@@ -94,13 +94,13 @@ def followed(sightings: Sequence[Sighting], **options: Any) -> Frames:
     return dict(stage.follow(iter(sightings)))
 
 
-def owners(crossing: Crossing, frames: Frames) -> dict[int | None, set[int]]:
+def owners(crossing: Crossing, frames: Frames) -> dict[int, set[int]]:
     """Whose faces are on each track; bridged ones are left out."""
-    found: dict[int | None, set[int]] = {}
+    found: dict[int, set[int]] = {}
     for number, faces in frames.items():
         for face in faces:
             if not face.notes:
-                found.setdefault(face.detection.track, set()).add(crossing.owner(number, face.detection))
+                found.setdefault(face.detection.track or 0, set()).add(crossing.owner(number, face.detection))
     return found
 
 

@@ -91,7 +91,8 @@ def same_marks(a: Landmarks | None, b: Landmarks | None) -> bool:
 def same_array(a: Any, b: Any) -> bool:
     if a is None or b is None:
         return a is b
-    return a.shape == b.shape and a.tobytes() == b.tobytes() and b.dtype == np.float64 and b.flags.c_contiguous
+    is_plain = bool(b.dtype == np.float64 and b.flags.c_contiguous)
+    return is_plain and bool(a.shape == b.shape) and bool(a.tobytes() == b.tobytes())
 
 
 def test_every_bit_comes_back(tmp_path: Path, analysis: Analysis) -> None:
