@@ -20,6 +20,7 @@ from vfxswap.alignment import CropSpec, TemplateName
 from vfxswap.errors import UsageError
 from vfxswap.files import whole
 from vfxswap.identity import Consent
+from vfxswap.nets.spec import shown_px
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +107,7 @@ class TrainedCard(_Record):
     @property
     def crop(self) -> CropSpec:
         """The crops that it must be given."""
-        return CropSpec(self.template, int(self.spec["size_px"]), self.zoom)
+        return CropSpec(self.template, shown_px(self.spec), self.zoom)
 
 
 class Trained(NamedTuple):

@@ -116,8 +116,8 @@ class Trunk(nn.Module):
         )
         self.mover = Mover(spec.code + spec.style, spec.points) if spec.stills else None
 
-    def forward(self, code: Tensor, guise: Guise, fade: float) -> Decoded:
-        """`(N, code)` and guises to pictures."""
+    def forward(self, code: Tensor, guise: Guise, fade: float, detail: int = 1) -> Decoded:
+        """`(N, code)` and guises to pictures, so many times as fine as those that are learnt."""
         given = torch.cat([code, guise.style], 1)
         told = rectified(self.told(given))
         moved = None if self.mover is None else self.mover(given, guise.points)
@@ -126,20 +126,31 @@ class Trunk(nn.Module):
         for level, block in enumerate(self.blocks):
             features = block(features, told)
             if level == top - 1 and fade < 1:
-                shown = self._shown(features, level, guise.stills, moved)
+                shown = self._shown(features, level, guise.stills, moved, detail)
                 coarse = functional.interpolate(shown, scale_factor=2.0, mode="nearest")
             if level < top:
                 features = self.ups[level](features)
-        shown = self._shown(features, top, guise.stills, moved)
+        shown = self._shown(features, top, guise.stills, moved, detail)
         if coarse is not None:
             shown = torch.lerp(coarse, shown, fade)
         points = code.new_zeros(len(code), 0, 2) if moved is None else moved.points
         return Decoded(shown[:, :3], torch.sigmoid(shown[:, 3:]), points)
 
-    def _shown(self, features: Tensor, level: int, stills: Tensor, moved: Moved | None) -> Tensor:
+    def place(self, code: Tensor, guise: Guise) -> Tensor:
+        """`(N, J, 2)`: where the landmarks would be, without a picture.
+
+        Raises:
+            ShapeError: It has no stills, and so no landmarks.
+        """
+        if self.mover is None:
+            raise ShapeError("a trunk that is to place landmarks", expected="stills", actual="none")
+        moved: Moved = self.mover(torch.cat([code, guise.style], 1), guise.points)
+        return moved.points
+
+    def _shown(self, features: Tensor, level: int, stills: Tensor, moved: Moved | None, detail: int) -> Tensor:
         head = self.heads[str(level)]
         features = _for(head, rectified(normed(features)))
-        shown: Tensor = head(features) if moved is None else head(features, stills, moved)
+        shown: Tensor = head(features) if moved is None else head(features, stills, moved, detail)
         return shown
 
 
@@ -165,16 +176,16 @@ def lower(net: nn.Module, kind: torch.dtype) -> None:
 class Decoder(nn.Module):
     """A trunk and a guise: one person, or somebody between two."""
 
-    def __init__(self, trunk: nn.Module, guise: Guise, fade: float) -> None:
+    def __init__(self, trunk: nn.Module, guise: Guise, fade: float, detail: int) -> None:
         super().__init__()
-        self.trunk, self.fade = trunk, fade
+        self.trunk, self.fade, self.detail = trunk, fade, detail
         for name, part in guise._asdict().items():
             self.register_buffer(name, part)
 
     def forward(self, code: Tensor) -> Decoded:
         """Codes `(N, code)` as this one's face."""
         guise = Guise(*(self.get_buffer(name) for name in Guise._fields)).of(code.shape[0])
-        return self.trunk(code, guise, self.fade)  # type: ignore[no-any-return]
+        return self.trunk(code, guise, self.fade, self.detail)  # type: ignore[no-any-return]
 
 
 class Comb(nn.Module):
@@ -217,36 +228,62 @@ class Comb(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         """What faces do: `(N, 3, S, S)` R'G'B' 0..1 to codes `(N, code)`.
 
+        Args:
+            images: Of the side that is learnt, or of the side that is shown, and then averaged down.
+
         Raises:
             ShapeError: The pictures are of another size.
         """
-        size = self._spec.size_px
-        if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
+        size, detail = self._spec.size_px, self._spec.detail
+        sides = (size, size * detail)
+        if images.ndim != 4 or tuple(images.shape[1:]) not in [(3, side, side) for side in sides]:
             raise ShapeError("pictures for a comb", expected=f"(N, 3, {size}, {size})", actual=str(tuple(images.shape)))
+        if images.shape[-1] != size:
+            images = functional.avg_pool2d(images, detail)
         code: Tensor = self.encoder(images, self._fade)
         return code
 
-    def decode(self, code: Tensor, identity: str) -> Decoded:
+    def decode(self, code: Tensor, identity: str, *, fine: bool = False) -> Decoded:
         """Codes `(N, code)` as one person's face.
+
+        Args:
+            code: What the face does.
+            identity: Whose it is to be.
+            fine: Whether it is shown as fine as the stills are (`CombSpec.detail`), and not as it is learnt.
 
         Raises:
             UsageError: There is no decoder of that name.
         """
-        index = self.number(identity)
-        return self._trunk(index)(code, self.guise(index).of(code.shape[0]), self._fade)  # type: ignore[no-any-return]
+        index, detail = self.number(identity), self._spec.detail if fine else 1
+        guise = self.guise(index).of(code.shape[0])
+        return self._trunk(index)(code, guise, self._fade, detail)  # type: ignore[no-any-return]
+
+    def place_each(self, code: Tensor, who: Sequence[int]) -> Tensor:
+        """`(N, J, 2)`: where the landmarks of codes `(N, code)` are, each as the person of that number.
+
+        Raises:
+            ShapeError: It has no stills, and so no landmarks.
+        """
+        if self._spec.shared:
+            return self.trunks[0].place(code, self._guises(who, code))  # type: ignore[operator, no-any-return]
+        rows = [self._trunk(k).place(code[n : n + 1], self.guise(k)) for n, k in enumerate(who)]  # type: ignore[operator]
+        return torch.cat(rows)
 
     def decode_each(self, code: Tensor, who: Sequence[int]) -> Decoded:
         """Codes `(N, code)`, each as the face of the person of that number (in `spec.identities`)."""
         if self._spec.shared:
-            self._demand_stills()
-            index = torch.tensor(who, device=code.device)
-            guise = Guise(self.styles[index], self.stills[index], self.points[index])
-            return self.trunks[0](code, guise, self._fade)  # type: ignore[no-any-return]
+            return self.trunks[0](code, self._guises(who, code), self._fade)  # type: ignore[no-any-return]
         order = sorted(range(len(who)), key=lambda place: who[place])
         back = sorted(range(len(who)), key=lambda place: order[place])
         groups = {index: [place for place in order if who[place] == index] for index in sorted(set(who))}
         parts = [self.decode(code[places], self._spec.identities[index]) for index, places in groups.items()]
         return Decoded(*(torch.cat(list(planes))[back] for planes in zip(*parts, strict=True)))
+
+    def _guises(self, who: Sequence[int], code: Tensor) -> Guise:
+        """Of people who share a trunk, by their numbers."""
+        self._demand_stills()
+        index = torch.tensor(who, device=code.device)
+        return Guise(self.styles[index], self.stills[index], self.points[index])
 
     def forward(self, images: Tensor, identity: str) -> Decoded:
         """Pictures `(N, 3, S, S)` of anybody as one person's face."""
@@ -275,7 +312,7 @@ class Comb(nn.Module):
         return torch.func.functional_call(trunk, mixed, (code, guise, self._fade))  # type: ignore[no-any-return]
 
     def between(self, identity_a: str, identity_b: str, amount: float) -> Decoder:
-        """A decoder of its own for a face between two people's, as `morphed` gives it.
+        """A decoder of its own for a face between two people's, as `morphed` gives it, shown as fine as stills are.
 
         Raises:
             UsageError: There is no decoder of such a name.
@@ -286,7 +323,7 @@ class Comb(nn.Module):
             for name, value in trunk.named_parameters():
                 value.lerp_(other[name], amount)
         guise = self.guise(first).towards(self.guise(second), torch.as_tensor(amount, device=self.styles.device))
-        return Decoder(trunk, Guise(*(part.detach() for part in guise)), self._fade)
+        return Decoder(trunk, Guise(*(part.detach() for part in guise)), self._fade, self._spec.detail)
 
     def guise(self, index: int) -> Guise:
         """What tells the trunk to show the person of a number, one row each.

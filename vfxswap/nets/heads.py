@@ -23,6 +23,8 @@ _NEAR = 0.05
 """Distance from a landmark, in half sides, within which it rules alone."""
 _BENT = 0.05
 """So much bending, in half sides, makes a still count less by a factor of e, at first."""
+_CHOOSY = 8.0
+"""How much more decidedly one still is chosen for what is finer than was learnt."""
 _LEAST = 1e-4
 
 
@@ -76,18 +78,22 @@ class Collage(nn.Module):
         self.place = conv3(channels, 3 * stills, gain=0.1)
         self.pick = nn.Parameter(torch.tensor(-math.log(_BENT)))
 
-    def forward(self, features: Tensor, stills: Tensor, moved: Moved) -> Tensor:
-        """`(N, C, H, W)`, `(N, 3 K, T, T)` and where to, to `(N, 4, 2H, 2W)`."""
+    def forward(self, features: Tensor, stills: Tensor, moved: Moved, detail: int = 1) -> Tensor:
+        """`(N, C, H, W)`, `(N, 3 K, T, T)` and where to, to `(N, 4, 2H, 2W)`, or to so many times as fine a picture.
+
+        All but the stills is smooth, so what was learnt on small pictures of them holds for large ones.
+        """
         painted, placed = self.paint(features).float(), self.place(features).float()
-        side, count = painted.shape[-1], moved.stills.shape[1]
+        side, count = painted.shape[-1] * detail, moved.stills.shape[1]
         places, bent = bending(moved, placed.shape[-1])
         places = places + _REACH * placed[:, : 2 * count].reshape(places.shape)
-        share = torch.softmax(_doubled(placed[:, 2 * count :] - bent * self.pick.exp()), 1)
-        grid = _doubled(places.flatten(0, 1)).permute(0, 2, 3, 1)
+        choice = _enlarged(placed[:, 2 * count :] - bent * self.pick.exp(), 2 * detail)
+        grid = _enlarged(places.flatten(0, 1), 2 * detail).permute(0, 2, 3, 1)
+        painted = _enlarged(painted, detail)
         still = _pooled(stills, side)
         still = still.reshape(-1, 3, *still.shape[2:])
         seen = functional.grid_sample(still, grid, padding_mode="border", align_corners=False)
-        mixed = (seen.reshape(-1, count, 3, side, side) * share[:, :, None]).sum(1)
+        mixed = _mixed(seen.reshape(-1, count, 3, side, side), choice, detail)
         color = mixed * (1 + painted[:, 4:]) + painted[:, :3]
         return torch.cat([color, painted[:, 3:4]], 1)
 
@@ -148,8 +154,25 @@ def _fitted(moved: Moved) -> tuple[Tensor, Tensor]:
     return rows / (xx * yy - xy * xy), centre
 
 
-def _doubled(planes: Tensor) -> Tensor:
-    return functional.interpolate(planes, scale_factor=2.0, mode="bilinear", align_corners=False)
+def _mixed(seen: Tensor, choice: Tensor, detail: int) -> Tensor:
+    """Stills `(N, K, 3, S, S)` by shares `(N, K, S, S)`, which are not yet of sum 1, to `(N, 3, S, S)`.
+
+    What is finer than the pictures that were learnt is not averaged over stills, which would leave nothing of it: it is
+    all but one still's.
+    """
+    share = torch.softmax(choice, 1)[:, :, None]
+    if detail == 1:
+        return (seen * share).sum(1)
+    flat = seen.flatten(0, 1)
+    coarse = _enlarged(functional.avg_pool2d(flat, detail), detail).reshape(seen.shape)
+    chosen = torch.softmax(_CHOOSY * choice, 1)[:, :, None]
+    return (coarse * share + (seen - coarse) * chosen).sum(1)
+
+
+def _enlarged(planes: Tensor, factor: int) -> Tensor:
+    if factor == 1:
+        return planes
+    return functional.interpolate(planes, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
 def _pooled(pictures: Tensor, side: int) -> Tensor:

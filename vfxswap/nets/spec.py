@@ -32,7 +32,8 @@ class CombSpec:
     stills: int = 0
     """Stills of each person; 0 is none: a decoder paints all by itself."""
     still_px: int = 128
-    """Side of the stills."""
+    """Side of the stills; where it is twice the pictures' or more, faces can be shown so much finer than they are
+    learnt."""
     points: int = 68
     """Landmarks of each still."""
     fade: float = 1.0
@@ -66,6 +67,11 @@ class CombSpec:
         """Side of the coarsest level."""
         return int(self.size_px >> len(self.widths))
 
+    @property
+    def detail(self) -> int:
+        """How many times finer than the pictures it learns a face can be shown, by the fineness of its stills."""
+        return _detail(self.size_px, self.stills, self.still_px)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
@@ -94,6 +100,16 @@ class CombSpec:
             raise UsageError(f"a comb's description holds values of the wrong kind: {dict(data)!r}")
         lists = {name: tuple(_items(data[name])) for name in ("widths", "identities")}
         return cls(**{**data, **lists, "fade": float(data["fade"])})
+
+
+def shown_px(spec: Mapping[str, Any]) -> int:
+    """Side of the crops in which a trained net shows faces, by its spec as JSON has it; of any architecture."""
+    size = int(spec["size_px"])
+    return size * _detail(size, int(spec.get("stills", 0)), int(spec.get("still_px", size)))
+
+
+def _detail(size_px: int, stills: int, still_px: int) -> int:
+    return max(1, still_px // size_px) if stills else 1
 
 
 def _items(value: object) -> Sequence[Any]:

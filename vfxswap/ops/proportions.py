@@ -106,6 +106,19 @@ def _belief(own: Points, scheme: Scheme) -> Floats:
     return belief
 
 
+def inside_outline(own: Points, scheme: Scheme) -> Floats:
+    """`(K,)` 0 on a face's outline, which is where the head around it begins, to 1 well inside.
+
+    Args:
+        own: Of `rest_shape`.
+        scheme: Its numbering.
+    """
+    ring = own[list(REGIONS[scheme]["oval"])]
+    away = np.linalg.norm(own[:, None] - ring[None], axis=2).min(axis=1)
+    share = np.clip(away / _FAR, 0, 1)
+    return np.asarray(share * share * (3 - 2 * share))
+
+
 def reshaped(landmarks: Landmarks, own: Points, change: Points, share: Floats) -> Landmarks:
     """Landmarks with another face's proportions.
 

@@ -40,7 +40,25 @@ class Batch(NamedTuple):
     paired: int
     """How many at the end are of pairs."""
     points: Tensor
-    """`(N, 68, 2)` of the targets, as `vfxswap.training.faces.Shelf.points`; no number where a face is mirrored."""
+    """`(N, 70, 2)` of the targets, as `vfxswap.training.marks.marks`; no number where a face is mirrored."""
+    others: tuple[int, ...]
+    """Number of somebody else for each."""
+    crossed: Tensor
+    """`(N, 70, 2)` where the landmarks would be on that other's face, as far as that is known."""
+
+    def first(self, count: int) -> Batch:
+        """The first few of them, pairs counting as others."""
+        return Batch(
+            inputs=self.inputs[:count],
+            targets=self.targets[:count],
+            mattes=self.mattes[:count],
+            features=self.features[:count],
+            who=self.who[:count],
+            paired=0,
+            points=self.points[:count],
+            others=self.others[:count],
+            crossed=self.crossed[:count],
+        )
 
 
 def dice_for(seed: int, step: int, lane: int) -> torch.Generator:
@@ -77,6 +95,8 @@ def varied(draw: Draw, options: Augment, dice: torch.Generator, *, bend: bool, d
         draw.who,
         draw.paired,
         _moved(draw.points.to(device), place),
+        draw.others,
+        _moved(draw.crossed.to(device), place),
     )
 
 

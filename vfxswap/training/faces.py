@@ -22,6 +22,7 @@ from vfxswap.faceset import Faceset
 from vfxswap.geometry import Landmarks
 from vfxswap.ops.matte import hull_distance, soft_edge
 from vfxswap.training.drawing import YAW_BINS, shuffled, turns, yaw_bins
+from vfxswap.training.marks import MARKS, Guest, Seen, guest, marks, marks_as, seen, shape_at_rest
 from vfxswap.training.settings import FEWEST_FACES, Settings, Sources
 
 PLANES = 5
@@ -57,6 +58,7 @@ class Shelf:
     spots: tuple[Spot, ...]
     keep: bool = True
     _kept: dict[Spot, Tensor] = field(default_factory=dict)
+    _seen: dict[Spot, Seen] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.spots)
@@ -69,20 +71,19 @@ class Shelf:
         """
         return torch.stack(list(pool.map(self.face, places)))
 
-    def points(self, places: Sequence[int]) -> Tensor:
-        """Landmarks of faces by their place on the shelf, `(N, 68, 2)`: x and y, the crop's side being -1..1.
+    def seen(self, places: Sequence[int], pool: ThreadPoolExecutor) -> list[Seen]:
+        """What is known of faces by their place on the shelf.
 
-        No number where a face has five points alone.
+        Raises:
+            MediaError: A picture cannot be read any more.
         """
-        return torch.stack([self._points(self.spots[place]) for place in places])
+        return list(pool.map(self._known, places))
 
-    def _points(self, spot: Spot) -> Tensor:
-        faceset = self.facesets[spot.faceset]
-        landmarks = faceset.records[spot.place].landmarks
-        if landmarks.scheme == "five":
-            return torch.full((68, 2), torch.nan)
-        points = as_ibug68(landmarks).points[:, :2]
-        return torch.as_tensor(points * (2 / faceset.crop.size_px) - 1, dtype=torch.float32)
+    def _known(self, place: int) -> Seen:
+        spot = self.spots[place]
+        if spot not in self._seen:
+            self._seen[spot] = seen(self.facesets[spot.faceset], spot.place)
+        return self._seen[spot]
 
     def yaws(self) -> list[float]:
         """Degrees, by place."""
@@ -154,7 +155,11 @@ class Draw:
     paired: int
     """How many at the end are of pairs."""
     points: Tensor
-    """`(N, 68, 2)` of the targets, as `Shelf.points`."""
+    """`(N, 70, 2)` of the targets, as `vfxswap.training.marks.marks`."""
+    others: tuple[int, ...]
+    """Number of somebody else for each, where there is somebody."""
+    crossed: Tensor
+    """`(N, 70, 2)` where the landmarks of the inputs would be on that other's face, as far as that is known."""
 
     def sized(self, size_px: int) -> Draw:
         """The same, averaged down."""
@@ -214,6 +219,11 @@ class Roll:
         )
         self._yaw_bins = [yaw_bins(person.faces.yaws()) for person in self.people]
         self._with_pairs = [place for place, person in enumerate(self.people) if len(person.plates)]
+        crossing = settings.loss.crossing > 0 and settings.train.stills > 0 and len(self.people) > 1
+        self._shapes = [
+            shape_at_rest(person.faces.facesets, person.faces.spots) if crossing else None for person in self.people
+        ]
+        self._guests: dict[tuple[int, int], Guest | None] = {}
 
     def close(self) -> None:
         """Ends the threads."""
@@ -276,19 +286,47 @@ class Roll:
             MediaError: A picture cannot be read any more.
         """
         pairs = batch // 2 if self._with_pairs and self._settings.loss.pairs else 0
-        inputs, targets, who, points = [], [], [], []
-        for number, places in self._places(step * lanes + lane, batch - pairs):
-            planes = self.people[number].faces.planes(places, self._pool)
+        inputs, targets, who, others = [], [], [], []
+        points: list[Tensor] = []
+        crossed: list[Tensor] = []
+        turn = step * lanes + lane
+        for number, places in self._places(turn, batch - pairs):
+            shelf = self.people[number].faces
+            planes, known = shelf.planes(places, self._pool), shelf.seen(places, self._pool)
             inputs.append(planes)
             targets.append(planes)
-            points.append(self.people[number].faces.points(places))
+            rivals = [self._other(number, turn + slot) for slot in range(len(places))]
+            points += map(marks, known)
+            crossed += [marks_as(face, self._guest(number, other)) for face, other in zip(known, rivals, strict=True)]
             who += [number] * len(places)
-        for number, places in self._pair_places(step * lanes + lane, pairs):
+            others += rivals
+        for number, places in self._pair_places(turn, pairs):
             inputs.append(self.people[number].plates.planes(places, self._pool))
             targets.append(self.people[number].truths.planes(places, self._pool))
-            points.append(self.people[number].truths.points(places))
+            points += map(marks, self.people[number].truths.seen(places, self._pool))
+            crossed += [torch.full((MARKS, 2), torch.nan)] * len(places)
             who += [number] * len(places)
-        return Draw(torch.cat(inputs), torch.cat(targets), tuple(who), pairs, torch.cat(points))
+            others += [number] * len(places)
+        return Draw(
+            inputs=torch.cat(inputs),
+            targets=torch.cat(targets),
+            who=tuple(who),
+            paired=pairs,
+            points=torch.stack(points),
+            others=tuple(others),
+            crossed=torch.stack(crossed),
+        )
+
+    def _other(self, number: int, turn: int) -> int:
+        """Somebody else, each in turn; the same where there is nobody else."""
+        count = len(self.people)
+        return (number + 1 + turn % (count - 1)) % count if count > 1 else number
+
+    def _guest(self, number: int, other: int) -> Guest | None:
+        key = number, other
+        if key not in self._guests:
+            self._guests[key] = guest(self._shapes[number], self._shapes[other])
+        return self._guests[key]
 
     def _places(self, turn: int, count: int) -> Iterator[tuple[int, list[int]]]:
         """Who and which, for so many faces: people take turns evenly."""

@@ -55,7 +55,7 @@ class Graph(nn.Module):
 
     def samples(self, count: int, *, morph: float = 0.37) -> tuple[Tensor, ...]:
         """Something to compute: soft coloured pictures, and a morph value if it takes one; always the same."""
-        size = self.comb.spec.size_px
+        size = self.comb.spec.size_px * self.comb.spec.detail
         coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(count))
         pictures = functional.interpolate(coarse, size=(size, size), mode="bicubic").clamp(0, 1)
         if self.form == "dfm":
@@ -67,10 +67,10 @@ class Graph(nn.Module):
         pictures = faces.permute(0, 3, 1, 2)[:, [2, 1, 0]] if self.form == "dfm" else faces
         code = self.comb.encode(pictures.clamp(0, 1))
         if self.between is None or morph is None:
-            image, matte, _ = self.comb.decode(code, self._identity)
+            image, matte, _ = self.comb.decode(code, self._identity, fine=True)
         else:
             image, matte, _ = self.between(code, morph)
-        there, image = self.comb.decode(code, self._plate).matte, image.clamp(0, 1)
+        there, image = self.comb.decode(code, self._plate, fine=True).matte, image.clamp(0, 1)
         if self.form == "dfm":
             return there.permute(0, 2, 3, 1), image[:, [2, 1, 0]].permute(0, 2, 3, 1), matte.permute(0, 2, 3, 1)
         return there, image, matte
@@ -85,6 +85,7 @@ class _Between(nn.Module):
         places = (0, 0) if comb.spec.shared else (first, second)
         self._ends = [dict(comb.trunks[place].named_parameters()) for place in places]
         self._guises, self._fade = (comb.guise(first), comb.guise(second)), comb.spec.fade
+        self._detail = comb.spec.detail
         self.shell = copy.deepcopy(comb.trunks[places[0]])
         self._slots = [(self.shell.get_submodule(name.rpartition(".")[0]), name) for name in self._ends[0]]
         for module, name in self._slots:
@@ -97,7 +98,7 @@ class _Between(nn.Module):
             setattr(module, name.rpartition(".")[2], mixed)
         first, second = self._guises
         guise = first.towards(second, amount)
-        return cast("Decoded", self.shell(code, guise.of(code.shape[0]), self._fade))
+        return cast("Decoded", self.shell(code, guise.of(code.shape[0]), self._fade, self._detail))
 
 
 def _lerp(one: Tensor, other: Tensor, amount: Tensor) -> Tensor:

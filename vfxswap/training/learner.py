@@ -142,6 +142,9 @@ class Learner:
         parts = picture_losses(made, batch, self.settings.loss)
         if made.points.shape[1] and self.settings.loss.placing:
             parts["placing"] = self.settings.loss.placing * placing_loss(made.points.float(), batch.points)
+        if made.points.shape[1] and self.settings.loss.crossing and bool(batch.crossed.isfinite().any()):
+            placed = self.comb.place_each(code, batch.others).float()
+            parts["crossing"] = self.settings.loss.crossing * placing_loss(placed, batch.crossed)
         if self.settings.loss.consistency:
             parts["consistency"] = self.settings.loss.consistency * self._cycle(code, batch)
         if self.adversary is not None and self.adversary.begun(progress):
@@ -179,10 +182,8 @@ class Learner:
             self.optimizer.zero_grad(set_to_none=True)
             if self.lanes.device.type == "cuda":
                 torch.cuda.empty_cache()
-            inputs, targets, mattes, features = (plane[:fitting] for plane in batch[:4])
-            part = Batch(inputs, targets, mattes, features, batch.who[:fitting], 0, batch.points[:fitting])
             try:
-                self._slopes(part, 1, 1, 0.0)
+                self._slopes(batch.first(fitting), 1, 1, 0.0)
             except torch.OutOfMemoryError:
                 fitting //= 2
             else:

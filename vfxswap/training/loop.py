@@ -159,7 +159,8 @@ class _Run:
     def _stills(self) -> Stills:
         """Everybody's."""
         given = self.settings.train
-        own = [stills_of(person.faces, given.stills, given.size) for person in self.roll.people]
+        side = self.settings.still_px
+        own = [stills_of(person.faces, given.stills, side) for person in self.roll.people]
         return Stills(*(torch.stack(parts) for parts in zip(*own, strict=True)))
 
     def _go_on(self, memory: Memory, tensors: dict[str, Tensor]) -> None:

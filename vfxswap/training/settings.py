@@ -19,6 +19,7 @@ from vfxswap.nets.spec import CombSpec
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.reading import Notes, Origin, nearest
 from vfxswap.pipeline.tables import Table
+from vfxswap.training.marks import MARKS
 from vfxswap.training.tables import PRESETS, TABLES, Adversarial, Augment, Limits, Losses, Person, Train
 
 BASE_FILE = Path(__file__).with_name("base.safetensors")
@@ -73,8 +74,18 @@ class Settings:
             style=given.style,
             shared=given.shared,
             stills=given.stills,
-            still_px=given.size,
+            still_px=self.still_px,
+            points=MARKS,
         )
+
+    @property
+    def still_px(self) -> int:
+        """Side of the stills."""
+        given = self.train
+        if given.still_size is not None:
+            return given.still_size
+        least = min(item.crop.size_px for source in self.sources.values() for item in source.faces)
+        return given.size if given.shared or least < 2 * given.size else 2 * given.size
 
     @property
     def start_spec(self) -> CombSpec:
@@ -300,6 +311,10 @@ class _Draft:
         if start * 2**halvings != train.size or halvings >= len(train.widths or default_widths(train.size)):
             message = f"must be size = {train.size} halved once or more, or left out"
             self.notes.add(Problem(message, stage="train", key="start_size", value=start), "train", "start_size")
+        if train.still_size is not None and train.still_size % train.size:
+            message = f"must be a multiple of size = {train.size}, or left out"
+            problem = Problem(message, stage="train", key="still_size", value=train.still_size)
+            self.notes.add(problem, "train", "still_size")
         try:
             CombSpec(train.size, ("one",), widths=train.widths or default_widths(train.size))
         except UsageError as error:

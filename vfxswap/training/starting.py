@@ -76,7 +76,7 @@ def started(
 def _from_file(spec: CombSpec, init: Path, faces: Sequence[Tensor], stills: Stills, tell: Told) -> Start:
     loaded = load_trained(init).model
     have = loaded.spec
-    for word in ("size_px", "widths", "code", "style", "stills"):
+    for word in ("size_px", "widths", "code", "style", "stills", "points"):
         if getattr(have, word) != getattr(spec, word):
             raise UsageError(
                 f"{init.name} has {word} {_said(getattr(have, word))}, and the training begins with"

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from vfxswap.faceset import FaceRecord
 from vfxswap.facesets.coverage import openness
-from vfxswap.training.faces import Shelf, sized
+from vfxswap.training.faces import Shelf, read_face
+from vfxswap.training.marks import MARKS, certain, marks, seen
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ class Stills(NamedTuple):
     pictures: Tensor
     """`(3 K, S, S)` R'G'B' 0..1, still by still."""
     points: Tensor
-    """`(K, 68, 2)`, as `Shelf.points`."""
+    """`(K, 70, 2)`, as `vfxswap.training.marks.certain` of them."""
 
 
 def stills_of(shelf: Shelf, count: int, size_px: int) -> Stills:
@@ -72,12 +73,14 @@ def stills_of(shelf: Shelf, count: int, size_px: int) -> Stills:
         MediaError: A picture cannot be read.
     """
     if not count:
-        return Stills(torch.zeros(0, size_px, size_px), torch.zeros(0, 68, 2))
+        return Stills(torch.zeros(0, size_px, size_px), torch.zeros(0, MARKS, 2))
     records = [shelf.facesets[spot.faceset].records[spot.place] for spot in shelf.spots]
     traits = _traits(records)
     chosen = [_least_covered(shelf, _nearest(traits, role)) for role in _ROLES[:count]]
-    planes = torch.stack([shelf.face(place) for place in chosen])
-    return Stills(sized(planes, size_px)[:, :3].flatten(0, 1).float() / 255, shelf.points(chosen))
+    spots = [shelf.spots[place] for place in chosen]
+    planes = torch.stack([read_face(shelf.facesets[spot.faceset], spot.place, size_px) for spot in spots])
+    points = torch.stack([marks(seen(shelf.facesets[spot.faceset], spot.place)) for spot in spots])
+    return Stills(planes[:, :3].flatten(0, 1).float() / 255, certain(points))
 
 
 def _traits(records: Sequence[FaceRecord]) -> Floats:

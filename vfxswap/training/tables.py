@@ -53,6 +53,13 @@ class Train(Table):
         " to either side, mouth open, eyes shut, looking down, up, turned far with the mouth open; 0 is none: it paints"
         " all by itself.",
     )
+    still_size: int | None = Field(
+        default=None,
+        ge=16,
+        le=2048,
+        description="Side of the stills in pixels, a multiple of `size`; faces are shown so fine. By default twice"
+        " `size` where the facesets are that large, else `size`.",
+    )
     shared: bool = Field(
         default=False,
         description="One decoder for all, told whom to show by a style alone: for a base, and for many people.",
@@ -151,6 +158,13 @@ class Losses(Table):
         ge=0,
         le=100,
         description="Error of the landmarks by which stills are bent.",
+    )
+    crossing: float = Field(
+        default=2.0,
+        ge=0,
+        le=100,
+        description="Error of the landmarks that each face would have as somebody else's: the other's proportions, in"
+        " the outline of the head that it is put on. For facesets with points in space (`mesh468`).",
     )
     eyes_mouth: float = Field(
         default=2.0, ge=0, le=100, description="How much more eyes and mouth count than the skin."

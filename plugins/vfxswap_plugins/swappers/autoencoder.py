@@ -136,7 +136,7 @@ class Autoencoder(Swapper[AutoencoderOptions]):
         """Gives the model's face and matte; what is beyond 0..1 of the plate it does not see."""
         if self._model is None:
             raise RuntimeError("a stage is opened before it is used")
-        demand_size(faces, self._model.spec.size_px, "autoencoder")
+        demand_size(faces, self._model.spec.size_px * self._model.spec.detail, "autoencoder")
         pictures = sharpened(in_unit(faces.crops), self.options.presharpen)
         together = 1 if faces.crops.device.type == "cpu" else _TOGETHER
         parts = [self._computed(self._model, part, together) for part in torch.split(pictures, together)]
@@ -149,9 +149,9 @@ class Autoencoder(Swapper[AutoencoderOptions]):
         if count < together:
             pictures = torch.cat([pictures, pictures.new_zeros((together - count, *pictures.shape[1:]))])
         code = model.encode(pictures.to(memory_format=torch.channels_last))
-        face, mask, _ = model.decode(code, self._who) if self._between is None else self._between(code)
+        face, mask, _ = model.decode(code, self._who, fine=True) if self._between is None else self._between(code)
         if options.plate is not None:
-            there = model.decode(code, options.plate).matte
+            there = model.decode(code, options.plate, fine=True).matte
             mask = there if options.mask == "target" else mask * there
         return face[:count].float().clamp(0, 1).contiguous(), mask[:count].float().contiguous()
 

@@ -76,6 +76,39 @@ def test_one_batch_may_hold_faces_for_several_decoders(pictures: Tensor, shared:
             assert torch.allclose(mixed.matte[place], alone.matte[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_landmarks_are_placed_without_a_picture(pictures: Tensor, shared: bool) -> None:
+    model = comb(shared=shared, identities=("ada", "ben", "cy")).eval()
+    who = [2, 0, 1, 1, 0, 2]
+    with torch.no_grad():
+        code = model.encode(pictures)
+        assert torch.allclose(model.place_each(code, who), model.decode_each(code, who).points, atol=1e-6)
+    with pytest.raises(ShapeError, match="stills"):
+        comb(stills=0).place_each(code, [0] * 6)
+
+
+def test_faces_are_shown_as_fine_as_their_stills(pictures: Tensor) -> None:
+    """Averaged down they are what was learnt; what is finer is the stills'."""
+    model = comb(still_px=64).eval()
+    assert model.spec.detail == 2
+    larger = torch.nn.functional.interpolate(pictures, scale_factor=2.0)
+    with torch.no_grad():
+        code = model.encode(larger)
+        assert torch.allclose(code, model.encode(pictures), atol=1e-5)
+        fine, learnt = model.decode(code, "ada", fine=True), model.decode(code, "ada")
+        assert fine.image.shape == (6, 3, 64, 64)
+        assert fine.matte.shape == (6, 1, 64, 64)
+        assert learnt.image.shape == (6, 3, 32, 32)
+        assert torch.equal(fine.points, learnt.points)
+        model.stills.data = torch.nn.functional.avg_pool2d(model.stills.data, 2).repeat_interleave(2, 2)
+        model.stills.data = model.stills.data.repeat_interleave(2, 3)
+        smooth = model.decode(code, "ada", fine=True).image
+    finest = [torch.nn.functional.avg_pool2d(image, 2) for image in (fine.image, smooth)]
+    assert float((finest[1] - learnt.image).abs().mean()) < 0.1 * float(learnt.image.std())
+    assert float((fine.image - smooth).abs().mean()) > 2 * float((finest[0] - finest[1]).abs().mean())
+    assert comb(stills=0).spec.detail == 1
+
+
 def test_people_have_their_own_decoders(pictures: Tensor) -> None:
     model = comb()
     model(pictures, "ada").image.sum().backward()

@@ -27,7 +27,8 @@ def draw(count: int = 4, paired: int = 0) -> Draw:
     colour = torch.stack([tones * (0.5 + x), tones * (0.5 + y), tones * (1.3 - x)], 1)
     matte = (((x - 0.5) ** 2 + (y - 0.5) ** 2) < 0.1).float().expand(count, 1, 32, 32)
     planes = (torch.cat([colour, matte, matte * 0.5], 1).clamp(0, 1) * 255).round().to(torch.uint8)
-    return Draw(planes, planes, tuple(range(count)), paired, CORNERS.expand(count, 4, 2))
+    who, corners = tuple(range(count)), CORNERS.expand(count, 4, 2)
+    return Draw(planes, planes, who, paired, corners, who, corners + 0.1)
 
 
 def made(*, bend: bool = True, paired: int = 0, step: int = 1, **options: Any) -> Batch:

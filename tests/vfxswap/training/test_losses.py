@@ -21,7 +21,8 @@ def batch(paired: int = 0) -> Batch:
     matte[..., :16] = 1
     eyes = torch.zeros_like(matte)
     eyes[..., 8:12, 4:8] = 1
-    return Batch(picture, picture, matte, eyes, (0, 1), paired, torch.zeros(2, 3, 2))
+    places = torch.zeros(2, 3, 2)
+    return Batch(picture, picture, matte, eyes, (0, 1), paired, places, (1, 0), places)
 
 
 def losses(image: torch.Tensor, **options: Any) -> dict[str, float]:

@@ -13,6 +13,7 @@ from vfxswap.errors import PipelineError
 from vfxswap.faceset import Faceset, FacesetInfo, FacesetWriter
 from vfxswap.geometry import Landmarks
 from vfxswap.training.faces import Shelf, Spot
+from vfxswap.training.marks import MARKS
 from vfxswap.training.settings import load
 from vfxswap.training.stills import MOST_STILLS, stills_of
 
@@ -28,14 +29,14 @@ def test_stills_have_their_roles(tmp_path: Path, faceset: Callable[..., Faceset]
     shelf = shelf_of(faceset(tmp_path / "faces", "ada", tone=0.6))
     stills = stills_of(shelf, 3, SIZE)
     assert stills.pictures.shape == (9, SIZE, SIZE)
-    assert stills.points.shape == (3, 68, 2)
+    assert stills.points.shape == (3, MARKS, 2)
     assert float(stills.points.abs().max()) < 1
     eyes = stills.points[:, 36:48, 0].mean(1)
     assert float(eyes[2]) < float(eyes[0]) < float(eyes[1]), "at rest, turned to one side, turned to the other"
     again = stills_of(shelf, 3, SIZE)
     assert torch.equal(stills.pictures, again.pictures)
     assert stills_of(shelf, 0, SIZE).pictures.shape == (0, SIZE, SIZE)
-    assert stills_of(shelf, MOST_STILLS, SIZE).points.shape == (MOST_STILLS, 68, 2)
+    assert stills_of(shelf, MOST_STILLS, SIZE).points.shape == (MOST_STILLS, MARKS, 2)
 
 
 def test_stills_are_not_covered(tmp_path: Path) -> None:
