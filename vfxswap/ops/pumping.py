@@ -10,7 +10,6 @@ JASA 74, 1979), which has no lag and lets a steady change pass.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +28,7 @@ _LEAST_COVER: Final = 0.2  # of a cell by the matte, for it to count
 _ODD: Final = 0.08  # of a cell's ratio against its plane, in logarithms, at which it counts for little
 _SLOPE_RIDGE: Final = 0.05  # keeps a plane level, and a line constant, that little is known of
 _LEAST_CELLS: Final = 6
+_APART: Final = 2.0  # tolerances
 _ROUNDS: Final = 3
 
 
@@ -102,8 +102,12 @@ def _plane(face: Tensor, plate: Tensor, matte: Tensor) -> Floats | None:
 
 
 def _regressed(ages: Floats, planes: Floats, settings: PumpingSettings) -> Floats:
-    """`(3, 3)`: where the robust line through `(T, 3, 3)` planes is at age 0."""
-    in_time = np.exp(-0.5 * (ages / settings.spread_frames) ** 2)
+    """`(3, 3)`: where the robust line through `(T, 3, 3)` planes is at age 0.
+
+    Frames whose light is another than the central one's, by more than pumping may be, have no say at all.
+    """
+    apart = ((planes - planes[ages == 0]) ** 2)[:, :, 2].mean(axis=1)
+    in_time = np.exp(-0.5 * (ages / settings.spread_frames) ** 2 - 0.5 * apart / (_APART * settings.tolerance) ** 2)
     basis = np.stack([np.ones(len(ages)), ages], axis=1)
     ridge = _SLOPE_RIDGE * settings.spread_frames**2 * np.diag([0.0, 1.0])
     flat, weights = planes.reshape(len(ages), -1), in_time
@@ -111,9 +115,7 @@ def _regressed(ages: Floats, planes: Floats, settings: PumpingSettings) -> Float
         weighted = basis * weights[:, None]
         found = np.linalg.solve(basis.T @ weighted + ridge, weighted.T @ flat)
         odd = ((flat - basis @ found) ** 2).reshape(planes.shape)[:, :, 2].mean(axis=1)
-        weights = in_time * np.exp(-0.5 * odd / settings.tolerance**2)
-        if not math.isfinite(float(weights.sum())) or weights.sum() < 1e-6:
-            return planes[ages == 0][0]
+        weights = in_time * np.exp(-0.5 * odd / settings.tolerance**2) + 1e-9 * in_time
     return np.asarray(found[0].reshape(planes.shape[1:]))
 
 

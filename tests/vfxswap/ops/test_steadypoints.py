@@ -108,6 +108,21 @@ def test_a_cheek_is_steadied_while_the_mouth_talks_and_the_eyes_blink() -> None:
     np.testing.assert_allclose(opening[0][18:23], opening[1][18:23], atol=0.08 * np.ptp(path[0, LIDS, 1]))
 
 
+def test_what_rests_on_the_skull_is_steadied_more_where_it_is_known_what_moves() -> None:
+    """Of an aligner that trembles as much as speech moves a cheek; brows and temples are far from lips and lids."""
+    path = talking()
+    seen = path + 3 * (trembling(path) - path)
+    reach = np.zeros(path.shape[1])
+    reach[LIPS], reach[LIDS] = 0.7, 0.1
+    frames, sure, times = range(COUNT), np.ones(COUNT), np.arange(COUNT, dtype=np.float64)
+    known = np.stack([steadied_points(seen, times, sure, center=i, reach=reach) for i in frames])
+    unknown = steadied(seen)
+    np.testing.assert_array_equal(known[:, LIPS], unknown[:, LIPS])
+    np.testing.assert_array_equal(known[:, LIDS], unknown[:, LIDS])
+    brows = [*REGIONS["mesh468"]["left_brow"], *REGIONS["mesh468"]["right_brow"]]
+    assert jitter((known - path)[:, brows]) < 0.7 * jitter((unknown - path)[:, brows])
+
+
 @pytest.mark.parametrize("path", [slow(), fast(), talking()], ids=["slow", "fast", "talking"])
 def test_nothing_comes_late_or_early(path: Floats) -> None:
     """Lag in frames: what of the velocity is in the change that steadying makes."""
