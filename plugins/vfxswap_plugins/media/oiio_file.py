@@ -32,6 +32,19 @@ _DPX_NAME = slice(36, 136)
 """Bytes of a DPX header that hold the file's own name (SMPTE 268M, field 4)."""
 
 
+_DPX_FILM = (
+    1920,
+    "smpte:KeyCode FilmEdgeCode Format FramePosition SequenceLength HeldCount FrameRate ShutterAngle FrameId SlateInfo",
+)
+_DPX_TELEVISION = (
+    2048,
+    "smpte:TimeCode TimeCode UserBits Interlace FieldNumber HorizontalSampleRate"
+    " VerticalSampleRate TemporalFrameRate TimeOffset BlackLevel BlackGain BreakPoint WhiteLevel Signal"
+    " IntegrationTimes Gamma",
+)
+"""Where two parts of a DPX header end (SMPTE 268M), and what the library reads there."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class OiioHeader:
     """What is needed to write a file like another."""
@@ -75,7 +88,7 @@ def describe_oiio(path: Path) -> Stored:
     """
     source = _opened(path)
     try:
-        header = _header(source.spec(), path)
+        header = _header(_spec(source, path), path)
         return _stored(source.format_name(), header, path)
     finally:
         source.close()
@@ -95,7 +108,7 @@ def read_oiio(path: Path, like: Stored, *, frame: int) -> OiioPicture:
     """
     source = _opened(path)
     try:
-        header = _header(source.spec(), path)
+        header = _header(_spec(source, path), path)
         _stored(source.format_name(), header, path).check(like, frame=frame)
         pixels = source.read_image(header.spec.format)
         # A cut JPEG still gives an array, its rest grey; only the message tells.
@@ -223,6 +236,24 @@ def _opened(path: Path) -> Any:
             f"{path} cannot be read as a picture: {oiio.geterror()}; name a picture, or copy it again", path=path
         )
     return source
+
+
+def _spec(source: Any, path: Path) -> Any:
+    """The library's header; of a DPX without what lies past the place where its pixels begin.
+
+    FFmpeg begins them at 1664 bytes, and the library takes them for names, rates and timecode all the same.
+    """
+    spec = source.spec()
+    if source.format_name() != "dpx":
+        return spec
+    with path.open("rb") as file:
+        magic, offset = file.read(4), file.read(4)
+    first = int.from_bytes(offset, "big" if magic == b"SDPX" else "little")
+    spec = oiio.ImageSpec(spec)
+    for end, names in (_DPX_FILM, _DPX_TELEVISION):
+        for name in names.split() if first < end else ():
+            spec.erase_attribute(name if ":" in name else f"dpx:{name}")
+    return spec
 
 
 def _header(spec: Any, path: Path) -> OiioHeader:

@@ -7,10 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import OpenEXR
 import OpenImageIO as oiio  # noqa: N813 - as its documentation has it
 import pytest
+from av.video.stream import VideoStream
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +83,26 @@ def exr(pattern: Path, numbers: range, **header: Any) -> Path:
         made = {"compression": OpenEXR.ZIPS_COMPRESSION, "type": OpenEXR.scanlineimage, **header}
         OpenEXR.File(made, pixels).write(str(FramePattern(pattern).path(number)))
     return pattern
+
+
+def test_pixels_of_a_short_dpx_header_are_no_facts(info: Callable[[Path], PlateInfo], tmp_path: Path) -> None:
+    """FFmpeg's pixels begin at 1664 bytes, where others have names, rate and timecode."""
+    path, noise = tmp_path / "a.%04d.dpx", np.random.default_rng(0).integers(0, 1 << 10, (3, 36, 64), np.uint16)
+    with av.open(str(path), "w", format="image2") as container:
+        stream = container.add_stream("dpx", rate=24)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "gbrp10le"
+        frame = av.VideoFrame(64, 36, "gbrp10le")
+        for plane, samples in zip(frame.planes, noise, strict=True):
+            np.frombuffer(memoryview(plane), np.uint16).reshape(36, -1)[:, :64] = samples
+        container.mux([*stream.encode(frame), *stream.encode()])
+    opened = oiio.ImageInput.open(str(tmp_path / "a.0001.dpx"))
+    assert opened is not None
+    assert opened.spec().getattribute("dpx:FramePosition"), "the library takes pixels for facts"
+    found = info(path)
+    assert (found.rate_from, found.timecode) == ("nobody", None)
+    assert not {"dpx:FrameId", "dpx:SlateInfo", "dpx:TimeCode", "dpx:Signal"} & set(found.metadata)
+    assert found.metadata["Software"].startswith("Lavc")
 
 
 def head(path: Path, number: int) -> dict[str, Any]:
