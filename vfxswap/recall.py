@@ -181,7 +181,8 @@ def analyze(
         try:
             _look(alone, host, book, fresh, remarks=remarks, workers=workers, progress=progress)
         except KeyboardInterrupt:
-            raise Cancelled(f"cancelled; {path} keeps what was found: run it again to go on") from None
+            kept = f"{path} keeps what was found: run it again to go on" if book.save() else "nothing was found yet"
+            raise Cancelled(f"cancelled; {kept}") from None
         finally:
             book.save()
     seen = FrameRange.of(number for number in _frames_of(plan) if (f := book.frame(number)) and f.is_aligned)

@@ -267,8 +267,8 @@ def write(shot: Opened, edits: Sequence[Edit]) -> None:
     if len(edits) > 3:
         say(f"{path}: {len(edits)} more edits, {len(wanted.edits)} in all (undo --count {len(edits)} takes them back)")
         return
-    said = "; ".join(str(edit) for edit in edits)
-    say(f"{path}: {said}; {len(wanted.edits)} edits in all")
+    count = f"{len(wanted.edits)} edits in all" if len(wanted.edits) > 1 else "the first edit"
+    say(f"{path}: {'; '.join(map(str, edits))}; {count}")
 
 
 def next_track(shot: Opened) -> int:

@@ -129,6 +129,8 @@ def read_file(shot: Opened, path: Path, *, track: int | None, offset: int, then:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read {path}: {error}") from error
         faces = dict(_of_nuke(read_tracker(text, height=window.height, whose=str(path)), track, path))
+    elif path.suffix.lower() not in {".json", ".csv"}:
+        raise UsageError(f"{path} ends in {path.suffix!r}; tracks are read from .json, .csv and .nk (Nuke)")
     else:
         file = read_tracks(path)
         file.check_size(window.width, window.height)
