@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from vfxswap.conveyor import ReadAhead, Sink, parallel, windowed
+from vfxswap.conveyor import Awaited, Leash, ReadAhead, Sink, parallel, windowed
 
 
 class _BoomError(Exception):
@@ -157,3 +157,33 @@ def test_windowed_gives_each_item_its_neighbours(behind: int, ahead: int, count:
     assert [window[center] for window, center in windows] == list(range(count))
     for i, (window, _) in enumerate(windows):
         assert list(window) == list(range(max(0, i - behind), min(count, i + ahead + 1)))
+
+
+def test_a_leash_ends_what_another_thread_goes_through() -> None:
+    """Nobody waits for the rest of a long look at a plate."""
+    closed: list[int] = []
+
+    def endless() -> Iterator[int]:
+        try:
+            yield from iter(int, 1)
+        finally:
+            closed.append(1)
+
+    with ThreadPoolExecutor(1) as pool:
+        with Leash() as leash:
+            consumer = pool.submit(lambda: sum(1 for _ in leash.held(endless())))
+            while not consumer.running():
+                time.sleep(0.001)
+        assert consumer.result(timeout=10) >= 0
+    assert closed == [1]
+
+
+def test_what_is_waited_for_is_counted() -> None:
+    def slow() -> Iterator[int]:
+        for number in range(3):
+            time.sleep(0.02)
+            yield number
+
+    items = Awaited(slow())
+    assert list(items) == [0, 1, 2]
+    assert items.seconds >= 0.06
