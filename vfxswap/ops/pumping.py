@@ -121,5 +121,5 @@ def _regressed(ages: Floats, planes: Floats, settings: PumpingSettings) -> Float
 
 def _axes(count: int) -> tuple[Floats, Floats]:
     """`(count,)` and `(count, 1)` places of pixel centres, from -1 to 1."""
-    place = (np.arange(count) + 0.5) * (2 / count) - 1
+    place: Floats = (np.arange(count, dtype=np.float64) + 0.5) * (2 / count) - 1
     return place, place[:, None]
