@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -66,6 +67,8 @@ def train(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     _threads(threads or cores())
     with listener(progress.value, sys.stdout) as tell:
         outcome = run(settings, device=place, resume=resume, tell=tell)
+    if os.environ.get("RANK", "0") != "0":
+        return  # torchrun started several, of which the first says it
     say(f"{outcome.path}")
     rows = [("identity", "PSNR in the matte", "PSNR", "SSIM", "faces held out")]
     for name, score in outcome.card.scores.items():

@@ -40,7 +40,8 @@ class Lanes:
         distributed.all_reduce(flat)
         flat /= self.count
         for weight, slope in zip(kept, torch.split(flat, [slope.numel() for slope in slopes]), strict=True):
-            weight.grad = slope.view_as(weight).clone(memory_format=torch.preserve_format)
+            # In the weight's own order in memory, which fused optimisers take for granted.
+            weight.grad = torch.empty_like(weight, requires_grad=False).copy_(slope.view_as(weight))
 
     def agreed(self, wanted: bool) -> bool:
         """Whether any of the processes wants it; the same answer for all."""

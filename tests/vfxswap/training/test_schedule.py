@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+from torch import nn
+
 from vfxswap.training.lanes import Lanes, lanes
 from vfxswap.training.schedule import Growth, Schedule
 from vfxswap.training.tables import Augment, Train
@@ -47,6 +51,22 @@ def test_averages_are_quick_at_first() -> None:
     assert schedule.averaging(0) == 0.1
     assert schedule.averaging(10_000) == 0.99
     assert Schedule(settings(ema=0), Augment()).averaging(10_000) == 0
+
+
+def test_means_of_slopes_lie_in_memory_as_their_weights_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fused optimisers go through both side by side, whatever the order of their axes is."""
+    weights: list[nn.Parameter] = [nn.Parameter(torch.rand(6, 5, 3, 3).to(memory_format=torch.channels_last))]
+    weights += [nn.Parameter(torch.rand(7)), nn.Parameter(torch.rand(2), requires_grad=False)]
+    slopes = [torch.rand(6, 5, 3, 3).to(memory_format=torch.channels_last), torch.rand(7)]
+    for weight, slope in zip(weights, slopes, strict=False):
+        weight.grad = slope.clone(memory_format=torch.preserve_format)
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda flat: flat.mul_(2))  # the other's are the same
+    Lanes(0, 2).average(weights)
+    for weight, slope in zip(weights, slopes, strict=False):
+        assert weight.grad is not None
+        assert torch.equal(weight.grad, slope)
+        assert weight.grad.stride() == weight.stride()
+    assert weights[2].grad is None
 
 
 def test_one_process_is_alone() -> None:

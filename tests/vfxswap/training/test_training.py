@@ -375,18 +375,21 @@ def test_it_is_delivered_to_whom_it_is_said(file: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_two_processes_train_one_network(file: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from vfxswap.training.settings import load;"
-        "from vfxswap.training.loop import train; from safetensors.torch import save_file\n"
-        f"done = train(load(Path({str(file)!r}), overrides=['train.accumulate=2']), tell=print)\n"
-    )
-    script = file.parent / "go.py"
-    script.write_text(code)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29641", str(script)]
+@pytest.mark.timeout(300)
+def test_two_processes_train_what_one_trains_in_two_batches(file: Path) -> None:
+    alone, _ = trained(file, "train.out=alone", "train.accumulate=2", "train.learning_rate=1e-4")
+    words = ["train", str(file), "--device", "cpu", "--threads", "1", "--set", "train.learning_rate=1e-4"]
+    launch = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     threads = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launch, "-m", "vfxswap.cli", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=threads)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("Started(") == 1
-    assert load_trained(file.parent / "run" / "train.safetensors").card.iterations == 6
+    assert done.stdout.count("training: faces") == 1
+    assert done.stdout.count("PSNR in the matte") == 1
+    together = load_trained(file.parent / "run" / "train.safetensors")
+    assert together.card.iterations == 6
+    ours, theirs = together.model.state_dict(), load_trained(alone.path).model.state_dict()
+    before = load_trained(trained(file, "train.out=begun", "train.iterations=1", "train.learning_rate=1e-12")[0].path)
+    moved = sum(float((theirs[name] - value).abs().sum()) for name, value in before.model.state_dict().items())
+    apart = sum(float((theirs[name] - value).abs().sum()) for name, value in ours.items())
+    assert apart < 0.02 * moved
