@@ -44,7 +44,9 @@ def look_of(picture: Tensor, box: tuple[float, float, float, float], five: Point
     if min(x1 - x0, y1 - y0) < _SMALLEST_PX or inside < 0.5 * (x1 - x0) * (y1 - y0):
         return None
     matrix = _placed(box, five)
-    crop = warp.cut(picture, origin=(0, 0), plate_to_crop=matrix, size_px=SIDE_PX)
+    part = warp.cut_box(matrix, SIDE_PX, width, height)
+    piece = picture[:, part.y0 : part.y1, part.x0 : part.x1]
+    crop = warp.cut(piece, origin=(part.x0, part.y0), plate_to_crop=matrix, size_px=SIDE_PX)
     return np.ascontiguousarray(crop.cpu().numpy(), np.float32)
 
 
