@@ -147,6 +147,19 @@ def test_with_a_tracker_all_chunks_take_what_one_has_seen(work: Work) -> None:
     assert len(tracks) == 2
 
 
+def test_what_likeness_is_measured_by_is_known_too(work: Work) -> None:
+    """Who is like a still is asked of all the plate; the still itself is looked at in each run."""
+    rule = 'face = {by = "like", still = "../demo-out/two/identity/still01.png"}\n[[stages]]\nuse = "counted"'
+    text = JOB.replace('[[stages]]\nuse = "counted"', rule, 1).replace("TRACKER", TRACKED)
+    work.path = work.place.write("job.toml", text)
+    without = work.movie()
+    assert work.asked()[1] > 2 * COUNT
+    work.analyze()
+    work.asked()
+    assert same(work.movie(), without)
+    assert work.asked() == ([], 1)
+
+
 def test_a_stated_analysis_is_made_by_runs_and_extended(work: Work) -> None:
     stated = (f"shot.analysis={work.folder / 'kept.npz'}", "shot.cuts=[]")  # whose search looks far
     part = work.movie(*stated, frames="5-7")

@@ -41,6 +41,11 @@ class TrackCasting:
             for shown in (shown for piece in self._pieces for shown in piece.shown):
                 for number in sampled(shown):
                     self._wanted[number][shown.key[1]] = shown.key
+        by_shape = all(role.vector is None for role in shot.roles)
+        if by_shape and (marks := _recalled(known, self._wanted)) is not None:
+            self._wanted.clear()
+            for key, landmarks in marks:
+                self._shapes[key].append(landmarks)
 
     @property
     def frames(self) -> Sequence[int]:
@@ -77,6 +82,24 @@ class TrackCasting:
                 }
                 unlike[role.identity] = {key: value for key, value in measured.items() if value is not None}
         return cast_tracks(self._shot.roles, self._pieces, unlike, self._given)
+
+
+def _recalled(known: Known, wanted: Mapping[int, Mapping[int, TrackKey]]) -> list[tuple[TrackKey, Landmarks]] | None:
+    """The landmarks that tracks are compared by, if an analysis has those of all of them."""
+    marks: list[tuple[TrackKey, Landmarks]] = []
+    for number in sorted(wanted):
+        frame = (known.found or {}).get(number)
+        if frame is None or not frame.is_aligned:
+            return None
+        faces = [(face.detection.track, face.landmarks) for face in frame.faces]
+        if known.edits is not None:
+            edited = known.edits.faces.get(number, ())
+            if any(face.found is None and face.landmarks is None for face in edited):
+                return None  # it is aligned anew
+            faces = [(f.detection.track, f.landmarks if f.found is None else f.found.landmarks) for f in edited]
+        keys: Mapping[int | None, TrackKey] = dict(wanted[number].items())
+        marks += [(keys[track], seen) for track, seen in faces if track in keys and seen is not None]
+    return marks
 
 
 def _all(known: Known) -> tuple[dict[int, list[Detection]], set[int]]:
