@@ -92,7 +92,9 @@ def verify_pipeline(asked: Asked, host: Host, *, style: str) -> ExitCode:
 def tell_report(report: Report, style: str) -> ExitCode:
     """Says what came of a run, in the words of its progress, and how the command ends."""
     if style == "json":
-        say(json.dumps({**report.summary(), "outputs": [str(path) for path in report.outputs]}, ensure_ascii=False))
+        facts = {**report.summary(), "outputs": [str(path) for path in report.outputs]}
+        del facts["digests"]  # thousands, which the report has
+        say(json.dumps(facts, ensure_ascii=False))
     else:
         say("\n".join(summary_lines(report)))
     return report.exit_code
