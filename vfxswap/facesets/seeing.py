@@ -31,6 +31,7 @@ from vfxswap.pipeline import FaceRule, IdentityEntry, Pipeline, PlannedStage, Sh
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.chain import Slot, read_stages
 from vfxswap.pipeline.cut import settle_clip
+from vfxswap.pipeline.finding import open_edits
 from vfxswap.pipeline.key import with_keys
 from vfxswap.pipeline.people import read_identities
 from vfxswap.pipeline.plate import open_plate, read_shot
@@ -145,6 +146,8 @@ class _Draft:
         store = ModelStore.from_environment(self._host.model_cards())
         stages = self._stages(store)
         device = self._device()
+        # Edits are words about the pipeline's own plate.
+        edits = None if self._other else open_edits(shot, plate, tuple(entries), notes, may_lack=False)
         if notes.problems or shot is None or plate is None or plate.tags is None:
             raise PipelineError(notes.problems)
         casting = {name: entry.face for name, entry in entries.items() if name in identities}
@@ -176,6 +179,7 @@ class _Draft:
             device=device,
             store=store,
             key="",
+            edits=edits,
         )
         return with_keys(plan)
 

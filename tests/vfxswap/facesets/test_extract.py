@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from vfxswap.alignment import crop_of_type
+from vfxswap.analysis import Edits, write_edits
+from vfxswap.analysis.edits import Delete
 from vfxswap.errors import Cancelled, ExitCode, FrameFailed, MediaError, PipelineError, UsageError
 from vfxswap.faceset import Faceset
 from vfxswap.facesets.extract import Extracted, Footage, extract, part_inside, stills_in
@@ -63,6 +65,14 @@ def test_the_plates_faces_are_cut_as_for_a_swapper(take: Take, job: Path, asked:
     assert info.made_from["frames"] == f"1-{FRAMES}"
     assert list(faces.problems()) == []
     assert all(record.similarity is not None and record.similarity > 0.9 for record in faces.records)
+
+
+def test_artists_edits_of_the_plate_have_their_say(take: Take, job: Path) -> None:
+    tracks = read_tracks(job.parent / "tracks.json")
+    edits = Edits(width=tracks.width, height=tracks.height, edits=(Delete(track=0, frames="2-3"),))
+    write_edits(job.with_name(f"{job.stem}.edits.json"), edits)
+    faces = take(out="edited").faceset
+    assert [record.frame for record in faces.records] == [1, 4, 5, 6, 7, 8]
 
 
 def test_every_second_frame_and_a_range(take: Take) -> None:
