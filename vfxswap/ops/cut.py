@@ -6,8 +6,8 @@ a slow pan moves. A cut changes both, a flash mostly the first, a moving camera 
 their geometric mean.
 
 A *hard cut* is found by comparing that change with the neighbourhood, as adaptive detectors do: a cut separates *every*
-frame shortly before from every frame shortly after (a flash of one frame does not), and stands out from the change
-within the two sides (a whip pan does not).
+frame shortly before from every frame shortly after (a flash of up to three frames does not), and stands out from the
+change within the two sides (a whip pan does not). Where all else is still, a small change is enough.
 
 In the middle of a *dissolve* frames are the mean of two pictures that have nothing in common, one from before and one
 from after (the linear model of Alattar 1993, "Detecting and compressing dissolve regions in video sequences"): motion
@@ -21,7 +21,7 @@ All of it is decided from few frames before and after, so that any chunk of a pl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from math import isnan, nan, sqrt
 from typing import Final, Literal
 
@@ -48,12 +48,14 @@ CUT_RATIO: Final = 3.0
 
 _SLIGHT_CHANGE: Final = 0.08  # of a cut on one set, where all else is still
 _SLIGHT_RATIO: Final = 4.0  # how much larger it must be than the largest change on either side
-_REACH: Final = 2  # frames on each side that must all differ: a flash of one frame leaves its neighbours alike
+_STOP_RATIO: Final = 1.5  # how much larger than the usual change before it: a whip pan that ends does not stand out
+_REACH: Final = 2  # frames on each side that must all differ
 _SHIFT_PX: Final = 2  # of the halved thumbnail
 _LUMA_BINS: Final = 12
 _CHROMA_BINS: Final = 8
 _MIX_SIDES: Final = (_MIX_SIDE, 8, 5)  # the shorter ones beside another cut, or an end of the plate
-_MIX_MISFIT: Final = 0.2  # largest part of the difference between two shots that is no mixture of them
+_RELIT: Final = 0.4  # largest part of the difference that a gain leaves of a picture in other light
+_MIX_RESIDUE: Final = 0.2  # largest part of the difference between two shots that is no mixture of them
 _LEAST_DIFFERENCE: Final = 0.02  # between two shots, root mean square
 _FLAT: Final = 0.008  # standard deviation of luma under which there is no picture
 _PICTURED: Final = 0.015  # and above which there is one
@@ -135,11 +137,15 @@ def _is_hard(window: Sequence[Tensor], center: int) -> bool:
     before, after = window[max(center - _CUT_SIDE, 0) : center], window[center : center + _CUT_SIDE + 1]
     if change(before[-1], after[0]) <= _SLIGHT_CHANGE:
         return False
-    least = min(change(a, b) for a in before[-_REACH:] for b in after[:_REACH])
+    across = [*product(before[-_REACH:], after[:_REACH]), *product(before[-1:], after), *product(before, after[:1])]
+    least = min(change(a, b) for a, b in across)  # what returns within the window was a flash
     usual = sorted(change(a, b) for side in (before, after) for a, b in pairwise(side)) or [0.0]
     is_large = least > max(CUT_CHANGE, CUT_RATIO * usual[len(usual) // 2])
     is_slight = least > max(_SLIGHT_CHANGE, _SLIGHT_RATIO * usual[-1])
-    return (is_large or is_slight) and not _is_gradual(window, center)
+    if not is_large and not is_slight:
+        return False
+    moving = sorted(change(a, b) for a, b in pairwise(before)) or [0.0]
+    return least > _STOP_RATIO * moving[len(moving) // 2] and not _is_gradual(window, center)
 
 
 def _is_gradual(window: Sequence[Tensor], center: int) -> bool:
@@ -164,7 +170,7 @@ def _is_mixed(window: Sequence[Tensor], center: int) -> bool:
         if share < 0.5 or any(other >= 0.5 for other in sooner):
             return False
         old, new = window[first], window[last]
-        if change(old, new) <= _SLIGHT_CHANGE:
+        if change(old, new) <= _SLIGHT_CHANGE or _is_relit(old, new):
             return False
         if any(_is_hard(window, other) for other in range(first + 1, last + 1)):
             continue
@@ -187,7 +193,14 @@ def _share(old: Tensor, mixed: Tensor, new: Tensor) -> float:
         return nan
     share = (beyond * between).mean().item() / energy
     misfit = (beyond - share * between).square().mean().item() / energy
-    return share if misfit < _MIX_MISFIT**2 else nan
+    return share if misfit < _MIX_RESIDUE**2 else nan
+
+
+def _is_relit(old: Tensor, new: Tensor) -> bool:
+    """Whether a gain makes most of one picture the other: light that fades is a mixture too."""
+    gain = (old * new).sum() / old.square().sum().clamp_min(_LEAST_CONTRAST**2)
+    left = (new - gain * old).square().mean() / (new - old).square().mean().clamp_min(_LEAST_DIFFERENCE**2)
+    return left.item() < _RELIT**2
 
 
 def _is_out_of_black(window: Sequence[Tensor], center: int) -> bool:
