@@ -26,6 +26,8 @@ from vfxswap.workers import cores, worker_pool
 
 ProgressCallback = Callable[[Progress], None]
 
+_KINDS = ("cpu", "cuda", "mps")
+
 
 def standing(plan: Pipeline) -> str:
     """What there is to say of a pipeline's analysis before a run; empty where there is none, and none is to be made.
@@ -73,6 +75,11 @@ def _of_other_settings(path: Path, there: Head) -> str:
         f"{path} was made with other settings of {', '.join(there.finding.stages)}, other versions or another kind of"
         " device; faces are found anew, and it is replaced"
     )
+
+
+def fits_any_device(plan: Pipeline, there: Head) -> bool:
+    """Whether an analysis is what this pipeline would find on one kind of device or another."""
+    return any(is_alike(there, head_of(replace(plan, device=kind))) for kind in _KINDS)
 
 
 def open_book(plan: Pipeline, remarks: list[str]) -> Book | None:

@@ -132,7 +132,7 @@ def opened(common: Common, pipeline: Path, sets: list[str] | None, clip: str | N
         UsageError: There is no analysis, or it is damaged or of another plate.
     """
     from vfxswap.analysis import Edits, Stand, read_analysis
-    from vfxswap.recall import refuse_another_plate
+    from vfxswap.recall import fits_any_device, refuse_another_plate
 
     plan = load_pipeline(common, pipeline, sets, clip)
     path = plan.analysis_path
@@ -140,6 +140,8 @@ def opened(common: Common, pipeline: Path, sets: list[str] | None, clip: str | N
         raise UsageError(f"there is no analysis {path} yet; make it with `vfxswap analyze {pipeline}`")
     there = read_analysis(path)
     refuse_another_plate(plan, there.head)
+    if not fits_any_device(plan, there.head):
+        note(f"{path} was made with other settings than the pipeline has now; `vfxswap analyze {pipeline}` finds anew")
     missing = plan.plate.count - len(plan.plate.holes) - len(there.found)
     if missing:
         note(f"{path} lacks {missing} frames of the plate; `vfxswap analyze {pipeline}` looks at them")

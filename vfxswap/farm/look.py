@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from vfxswap.analysis import is_alike, read_analysis
+from vfxswap.analysis import read_analysis
 from vfxswap.errors import UsageError
 from vfxswap.host import Host
-from vfxswap.pipeline import Pipeline, finding_stages, head_of
-from vfxswap.recall import ProgressCallback, analyze
+from vfxswap.pipeline import Pipeline, finding_stages
+from vfxswap.recall import ProgressCallback, analyze, fits_any_device
 from vfxswap.stage import Tracker
-
-_KINDS = ("cpu", "cuda", "mps")
 
 
 def wants_analysis(plan: Pipeline) -> bool:
@@ -29,9 +25,8 @@ def wants_analysis(plan: Pipeline) -> bool:
         there = read_analysis(path)
     except UsageError:
         return False  # whoever runs a chunk is told
-    fits = any(is_alike(there.head, head_of(replace(plan, device=kind))) for kind in _KINDS)
     needed = set(range(plan.plate.first, plan.plate.last + 1)) - set(plan.plate.holes)
-    return not (fits and there.has(tuple(needed)))
+    return not (fits_any_device(plan, there.head) and there.has(tuple(needed)))
 
 
 def look(plan: Pipeline, host: Host, *, workers: int | None = None, progress: ProgressCallback | None = None) -> None:
