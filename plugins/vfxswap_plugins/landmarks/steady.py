@@ -53,6 +53,9 @@ class SteadyLandmarks(Stage[SteadyLandmarksOptions]):
     square second difference of the error) -89 % on a head at rest, -86 % on one that moves slowly, -62 % on the resting
     parts of one that speaks. Points faster than 4 % of the eyes' distance a frame keep their error, to a fifth of a
     percent. What an aligner takes for motion of cheeks and jaw, and is none, it cannot know.
+
+    Not for plates that repeat frames, as webcams and pulldown do: there landmarks would go on over a picture that stands
+    still.
     """
 
     Options = SteadyLandmarksOptions
