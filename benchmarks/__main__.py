@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import date
 
 from benchmarks.color import converted
+from benchmarks.cuts import searched
 from benchmarks.farming import again, chunked, divided
 from benchmarks.journeys import full, passing, plumbed
 from benchmarks.lab import priced, recognised
@@ -25,6 +26,7 @@ from benchmarks.memory import remembered
 from benchmarks.paste import pasted
 from benchmarks.sequences import sequenced
 from benchmarks.startup import started
+from benchmarks.tracking import followed
 from benchmarks.training import learnt
 
 BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
@@ -44,6 +46,8 @@ BENCHMARKS: dict[str, Callable[[Material, int], Table]] = {
     "chunks": chunked,
     "workers": divided,
     "again": again,
+    "cuts": searched,
+    "tracks": followed,
 }
 _NEED_MODELS = {"plumbing", "full", "memory", "performers"}
 
