@@ -18,15 +18,16 @@ from torch import Tensor
 
 from vfxswap.errors import UsageError
 from vfxswap.files import make_folder, whole
+from vfxswap.models import file_sha256
 from vfxswap.nets.occlusion import ARCHITECTURE, OcclusionNet, OcclusionSpec
-from vfxswap.trained import CurvePoint, TrainedCard, save_net
+from vfxswap.trained import CurvePoint, TrainedCard, demand_architecture, load_net, read_card, save_net
 from vfxswap.training.occlusion import Faces, Plan, batch_of, held_out_score, loss_of, numbers_at, rate_at, read_faces
 from vfxswap.training.occlusion_settings import Occlusion, OcclusionSettings
 
 STATE, RESULT = "state.safetensors", "occlusion.safetensors"
 """The checkpoint and the trained file, in the folder `out`."""
-_AVERAGE = 0.998
-"""How much of the averaged weights stays at a step."""
+_AVERAGE = 0.99
+"""How much of the averaged weights stays at a step: further back the rate was higher, and the weights were worse."""
 _NOTE = "vfxswap"
 _CURVE_POINTS = 40
 
@@ -87,7 +88,7 @@ def train_occlusion(
 def _key(settings: OcclusionSettings) -> str:
     """What a checkpoint must have been made with."""
     said = settings.train.model_dump(
-        mode="json", exclude={"out", "facesets", "held_out", "save_every", "licence", "commercial"}
+        mode="json", exclude={"out", "init", "facesets", "held_out", "save_every", "licence", "commercial"}
     )
     text = json.dumps([said, ARCHITECTURE, [faceset.hash for faceset in settings.trained]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -148,10 +149,26 @@ def _begun(train: Occlusion, device: torch.device) -> _State:
         torch.manual_seed(train.seed)
         net = OcclusionNet(OcclusionSpec(train.size))
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if train.init is not None:
+        _take(train.init, net, device)
     average = OcclusionNet(net.spec).to(device).requires_grad_(requires_grad=False)
     average.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), lr=train.learning_rate, weight_decay=1e-3)
     return _State(net, average, optimiser, 0, 0.0, [])
+
+
+def _take(path: Path, net: OcclusionNet, device: torch.device) -> None:
+    """Gives a net the weights of a trained one.
+
+    Raises:
+        UsageError: The file is no occlusion net, or one of another size.
+    """
+    card = read_card(path)
+    demand_architecture(path, card, ARCHITECTURE)
+    if (have := type(net.spec).from_dict(card.spec)) != net.spec:
+        raise UsageError(f"{path} is a net of {have}, and one of {net.spec} is trained: change [train] size or init")
+    load_net(path, net, device)
+    net.train().requires_grad_(requires_grad=True)
 
 
 def _keep(path: Path, state: _State, key: str) -> None:
@@ -214,6 +231,7 @@ def _card(settings: OcclusionSettings, state: _State, scores: Mapping[str, float
         production=train.production,
         purpose=train.purpose,
         options=_options(settings),
+        base="" if train.init is None else file_sha256(train.init),
         iterations=state.step,
         seconds=round(state.seconds, 1),
         curve=tuple(curve),
@@ -225,6 +243,6 @@ def _card(settings: OcclusionSettings, state: _State, scores: Mapping[str, float
 
 def _options(settings: OcclusionSettings) -> dict[str, Any]:
     """The settings, and what was trained on in few words: a net of many performers has no place for each."""
-    said = settings.train.model_dump(mode="json", exclude={"out"})  # a folder's name is nobody's business
+    said = settings.train.model_dump(mode="json", exclude={"out", "init"})  # a folder's name is nobody's business
     digest = hashlib.sha256("".join(faceset.hash for faceset in settings.trained).encode()).hexdigest()
     return {**said, "faces": sum(map(len, settings.trained)), "facesets_sha256": digest}

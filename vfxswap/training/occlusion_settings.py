@@ -15,7 +15,7 @@ from vfxswap.errors import ExitCode, PipelineError, Problem, UsageError
 from vfxswap.faceset import Faceset
 from vfxswap.pipeline.reading import Notes, Origin
 from vfxswap.pipeline.tables import Table
-from vfxswap.stage import PipelinePath
+from vfxswap.stage import InputPath, PipelinePath
 from vfxswap.training.occlusion import Plan
 
 WHAT = "occlusion"
@@ -35,6 +35,11 @@ class Occlusion(Table):
         description="Folders of facesets whose faces have mattes, relative to this file; `*` stands for any name.",
     )
     held_out: tuple[str, ...] = Field((), description="Facesets that are scored in the end and not trained on.")
+    init: InputPath | None = Field(
+        None,
+        description="A trained file of an occlusion net to go on from, relative to this file; else it begins with"
+        " noise. For a few mattes of a show's own; with a smaller learning_rate.",
+    )
     size: int = Field(128, ge=32, le=512, multiple_of=16, description="Side of the net's pictures in pixels.")
     iterations: int = Field(1500, ge=1, le=10_000_000, description="Steps; the learning rate falls over them.")
     batch: int = Field(16, ge=1, le=1024, description="Faces in a step.")

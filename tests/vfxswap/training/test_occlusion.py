@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 from datetime import date
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vfxswap.alignment import crop_of_type
@@ -185,6 +187,25 @@ def test_it_learns_and_writes_a_file_with_its_card(settled: Callable[..., Path])
     net = OcclusionNet(OcclusionSpec.from_dict(card.spec))
     load_net(made, net)
     assert not any(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_it_goes_on_from_a_net_that_was_trained(settled: Callable[..., Path], tmp_path: Path) -> None:
+    first = train_occlusion(load(settled()), device=CPU)
+    kept = tmp_path / "kept.safetensors"
+    first.rename(kept)
+    more = 'iterations = 1\nlearning_rate = 1e-9\ninit = "kept.safetensors"'
+    path = settled("iterations = 8", more)
+    path.write_text(path.read_text().replace('"out"', '"more"'))
+    second = train_occlusion(load(path), device=CPU)
+    one, other = (load_file(file) for file in (kept, second))
+    assert all(torch.allclose(value.float(), other[name].float(), atol=1e-3) for name, value in one.items())
+    assert read_card(second).base == hashlib.sha256(kept.read_bytes()).hexdigest()
+    assert "init" not in read_card(second).options
+    path.write_text(path.read_text().replace("size = 32", "size = 64").replace('"more"', '"other"'))
+    with pytest.raises(UsageError, match=r"kept\.safetensors is a net of .*32.*change \[train\] size"):
+        train_occlusion(load(path), device=CPU)
+    with pytest.raises(PipelineError, match=r"init"):
+        load(settled("iterations = 8", 'init = "nowhere.safetensors"'))
 
 
 def test_broken_off_it_goes_on_to_the_same_bits(
