@@ -34,10 +34,11 @@ class FlowDeflickerOptions(StageOptions):
 class FlowDeflicker(Deflicker[FlowDeflickerOptions]):
     """Motion-compensated de-flicker: follows the plate's changes at once, averages only what the plate does not do.
 
-    The one to begin with: for any swap that is new in each frame, whose colour, light and place tremble from frame to
-    frame, over the whole face or in a patch of it. It neither lags nor softens, and leaves no ghost of what passes in
-    front. Light that comes and goes more slowly than its window is long is for `light-deflicker`, fine detail that is
-    drawn anew in each frame for `detail-deflicker`; both may stand before it.
+    The one to begin with, by the figures of benchmarks/STEADINESS.md: for any swap that is new in each frame, whose
+    colour, light and place tremble from frame to frame, over the whole face or in a patch of it. It neither lags nor
+    softens, and leaves no ghost of what passes in front. Light that comes and goes more slowly than its window is long
+    is for `light-deflicker`, fine detail that is drawn anew in each frame for `detail-deflicker`; both may stand before
+    it.
     """
 
     Options = FlowDeflickerOptions

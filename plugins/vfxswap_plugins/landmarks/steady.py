@@ -54,8 +54,8 @@ class SteadyLandmarks(Stage[SteadyLandmarksOptions]):
     parts of one that speaks. Points faster than 4 % of the eyes' distance a frame keep their error, to a fifth of a
     percent. What an aligner takes for motion of cheeks and jaw, and is none, it cannot know.
 
-    Not for plates that repeat frames, as webcams and pulldown do: there landmarks would go on over a picture that stands
-    still.
+    Not for plates that repeat frames, as webcams and pulldown do: there landmarks would go on over a picture that
+    stands still.
     """
 
     Options = SteadyLandmarksOptions
