@@ -83,8 +83,8 @@ def followed(found: Material | None, rounds: int) -> Table:  # noqa: ARG001 - th
     return Table(
         title="Tracks where two cross",
         says=f"The lab's preset `cross`, {SIZE[0]} x {SIZE[1]}: one performer walks past before the other, who is"
-        f" hidden for half a second. Faces are the true ones, made worse by {SEEDS_A_ROUND * rounds} seeds. Errors of bridged"
-        " faces count from the truth, and so hold the error of the faces on both sides of the gap.",
+        f" hidden for half a second. Faces are the true ones, made worse by {SEEDS_A_ROUND * rounds} seeds. Errors of"
+        " bridged faces count from the truth, and so hold the error of the faces on both sides of the gap.",
         columns=(
             "seen",
             "exchanged",
