@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from enum import StrEnum
@@ -69,6 +70,11 @@ def train(  # noqa: PLR0913, PLR0917 - one for each word of the command line
         outcome = run(settings, device=place, resume=resume, tell=tell)
     if os.environ.get("RANK", "0") != "0":
         return  # torchrun started several, of which the first says it
+    if progress is Progress.JSON:
+        copies = [str(path) for path in outcome.delivered]
+        row = {"type": "finished", "path": str(outcome.path), "scores": outcome.card.scores, "delivered": copies}
+        say(json.dumps(row, default=dict, ensure_ascii=False))
+        return
     say(f"{outcome.path}")
     rows = [("identity", "PSNR in the matte", "PSNR", "SSIM", "faces held out")]
     for name, score in outcome.card.scores.items():

@@ -71,9 +71,12 @@ def test_it_trains_and_says_where_the_file_is(
     assert vfxswap(["train", str(file), "--device", "cpu"]) == 2
     assert "go on with --resume" in capsys.readouterr().err
     assert vfxswap(["train", str(file), "--device", "cpu", "--resume", "--progress", "json"]) == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert rows[0] == {"type": "prepared", "what": "looking through the faces", "part": 50 / 80}
     assert next(row for row in rows if row["type"] == "started")["step"] == 6
+    assert rows[-1]["type"] == "finished"
+    assert rows[-1]["path"] == str(tmp_path / "run" / "train.safetensors")
+    assert rows[-1]["scores"]["ada"]["faces"] == 4
 
 
 def test_a_log_gets_lines(capsys: pytest.CaptureFixture[str]) -> None:
