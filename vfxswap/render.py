@@ -19,6 +19,7 @@ from vfxswap.chunks import Batches, spans_to_compute
 from vfxswap.clock import FrameRange
 from vfxswap.conveyor import ReadAhead, Sink
 from vfxswap.delivered import Found, layers_of, remove_outdated
+from vfxswap.drivers.time import Cuts
 from vfxswap.errors import Cancelled, FrameFailed, MediaError, TruncatedPlate, VfxswapError
 from vfxswap.files import FramePattern
 from vfxswap.frame import Frame
@@ -32,7 +33,6 @@ from vfxswap.pipeline import Pipeline, load
 from vfxswap.recall import kept_findings, standing
 from vfxswap.record import described
 from vfxswap.report import FrameRecord, Progress, Report
-from vfxswap.stage import Span
 from vfxswap.verify import digests_of
 from vfxswap.workers import cores, worker_pool
 
@@ -261,7 +261,7 @@ class _Render:
                 line = carry(batches, stations, wanted=wanted, pool=shop.pool, ahead=shop.ahead, meter=shop.meter)
                 for batch in line:
                     yield from (frame for frame in batch if frame.number in wanted)
-            if batches.broken is not None and _matters(batches.broken, max(n for n in wanted if n <= last), span):
+            if batches.broken is not None and _matters(batches.broken, max(n for n in wanted if n <= last), stations):
                 raise batches.broken
 
     def _decoded(self, reader: Reader, first: int, last: int) -> Iterator[Frame]:
@@ -311,8 +311,12 @@ class _Render:
         self._progress(Progress(done, total, self._report.frames[-1].frame, fps, eta))
 
 
-def _matters(broken: TruncatedPlate, last: int, span: Span) -> bool:
-    """Whether a break of the plate is within what the last asked-for frame depends on, and not in the batch's rest."""
+def _matters(broken: TruncatedPlate, last: int, stations: Sequence[Station]) -> bool:
+    """Whether a break of the plate is within what the last asked-for frame depends on, and not in the batch's rest.
+
+    For whoever looks for cuts the plate ends there: it does for all who read it.
+    """
+    span = reach([station for station in stations if not isinstance(station.step, Cuts)])
     return broken.frame is None or broken.frame <= last + span.ahead
 
 
