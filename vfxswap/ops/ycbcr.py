@@ -61,8 +61,7 @@ def _coding(layout: PixelLayout, tags: ColorTags) -> _Coding:
         return _Coding(0.0, 1.0, 0.0, 1.0, 0)
     top = ((1 << layout.bits) - 1) << layout.shift
     if tags.range is Range.FULL:
-        span = float(((1 << layout.bits) - 1) << layout.shift)
-        return _Coding(0.0, span, float(1 << (layout.bits - 1 + layout.shift)), span, top)
+        return _Coding(0.0, float(top), float(1 << (layout.bits - 1 + layout.shift)), float(top), top)
     if tags.range is Range.LIMITED:
         unit = 2.0 ** (layout.bits - 8 + layout.shift)
         return _Coding(16 * unit, 219 * unit, 128 * unit, 224 * unit, top)
