@@ -103,20 +103,21 @@ class PlateKeys:
         plate = plan.plate
         self._files = FramePattern(plate.path)
         self._first, self._last = plate.first, plate.last
-        self._stamps: dict[Path, list[Any]] = {}
+        self._stamps: dict[int, list[Any]] = {}
         # A delivery's header has some of it; a stage is told of the plate's size and of its ends.
         head = {name: getattr(plate, name) for name in _OF_PLATE}
         self._head = [head, [int(tag) for tag in (plate.tags.primaries, plate.tags.transfer, plate.tags.matrix)]]
 
     def of(self, numbers: Iterable[int]) -> str:
         """A sha256 in hex over the plate's header and some of its frames; those that it has not do not count."""
-        inside = (number for number in numbers if self._first <= number <= self._last)
-        return _digest([self._head, [self._stamped(path) for path in self._files.paths(inside)]])
+        inside = [number for number in numbers if self._first <= number <= self._last]
+        files = inside if self._files.is_numbered else inside[:1]
+        return _digest([self._head, [self._stamped(number) for number in files]])
 
-    def _stamped(self, path: Path) -> list[Any]:
-        if path not in self._stamps:
-            self._stamps[path] = _stamp(path)
-        return self._stamps[path]
+    def _stamped(self, number: int) -> list[Any]:
+        if number not in self._stamps:
+            self._stamps[number] = _stamp(self._files.path(number))
+        return self._stamps[number]
 
 
 def _digest(facts: object, folder: Path | None = None) -> str:
