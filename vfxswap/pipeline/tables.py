@@ -161,7 +161,7 @@ class Shot(Table):
         " or fail.",
     )
     cuts: Annotated[
-        Literal["auto"] | Annotated[tuple[int, ...], AfterValidator(_ascending)] | InputPath,
+        Literal["auto"] | Annotated[tuple[int, ...], AfterValidator(_ascending)] | PipelinePath,
         Field(union_mode="left_to_right"),
     ] = Field(
         default="auto",

@@ -115,5 +115,10 @@ def test_what_is_wrong_with_it_stands_with_all_else(
         " frame of the new shot"
     ]
     assert complaints(text.format('"soon.txt"'))[0].startswith("job.toml: shot: cuts: soon.txt, line 1: cannot read")
-    assert complaints(text.format('"none.txt"')) == []
-    assert complaints(text.format("3.5")) == []
+    assert complaints(text.format('"none.txt"')) == [
+        "job.toml: shot: cuts: none.txt cannot be read: No such file or directory (found 'none.txt')"
+    ]
+    assert complaints(text.format("3.5")) == [
+        'job.toml: shot: cuts: is none of what may stand here (found 3.5); allowed: "auto", a list of whole numbers or'
+        " a path"
+    ]
