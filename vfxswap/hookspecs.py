@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vfxswap.report import Report
 
 PROJECT = "vfxswap"
-API_VERSION = (1, 2)
+API_VERSION = (1, 3)
 """Major and minor of this contract: a plugin's major must be equal, its minor not larger.
 
 A plugin states the numbers that it was written for; one that returns this constant says nothing.
