@@ -53,7 +53,7 @@ class Cdl(ColorMatch[CdlOptions]):
 @hookimpl
 def vfxswap_api() -> tuple[int, int]:
     """The plugin API that this was written for: a number, not vfxswap's own constant, which grows with vfxswap."""
-    return (1, 2)
+    return (1, 3)
 
 
 @hookimpl
