@@ -18,6 +18,11 @@ def time(frames: float) -> otio.opentime.RationalTime:
     return otio.opentime.RationalTime(frames, RATE)
 
 
+def cuts_of(path: Path) -> list[float]:
+    """Where new shots begin, in frames."""
+    return [float(cut) for cut in read_edit(path).cuts]
+
+
 def clip(count: int, start: int = 86400) -> otio.schema.Clip:
     return otio.schema.Clip("a", source_range=otio.opentime.TimeRange(time(start), time(count)))
 
@@ -42,13 +47,13 @@ def written(folder: Path, *tracks: list[object], start: float | None = None) -> 
 
 def test_cuts_stand_where_clips_begin_and_end(tmp_path: Path) -> None:
     edit = read_edit(written(tmp_path, [clip(10), clip(5), gap(4), clip(6)], start=86400))
-    assert edit.cuts == (10, 15, 19)
+    assert [float(cut) for cut in edit.cuts] == [10, 15, 19]
     assert (edit.rate, edit.start, edit.length) == (Fraction(24), 86400, 25)
 
 
 def test_a_dissolve_is_cut_in_its_middle(tmp_path: Path) -> None:
-    assert read_edit(written(tmp_path, [clip(20), dissolve(8, 2), clip(20)])).cuts == (17,)
-    assert read_edit(written(tmp_path, [clip(20), dissolve(6, 6), clip(20)])).cuts == (20,)
+    assert cuts_of(written(tmp_path, [clip(20), dissolve(8, 2), clip(20)])) == [17]
+    assert cuts_of(written(tmp_path, [clip(20), dissolve(6, 6), clip(20)])) == [20]
 
 
 def test_what_lies_over_another_track_counts_and_sound_does_not(tmp_path: Path) -> None:
@@ -58,14 +63,14 @@ def test_what_lies_over_another_track_counts_and_sound_does_not(tmp_path: Path) 
     sound.extend([clip(5), clip(25)])
     root.tracks.append(sound)
     root.to_json_file(str(path))
-    assert read_edit(path).cuts == (8, 12)
+    assert cuts_of(path) == [8, 12]
 
 
 def test_a_nested_edit_counts_in_the_time_of_the_whole(tmp_path: Path) -> None:
     inner = otio.schema.Track("inner")
     inner.extend([clip(6), clip(6), clip(6)])
     nested = otio.schema.Stack("nest", [inner], source_range=otio.opentime.TimeRange(time(2), time(12)))
-    assert read_edit(written(tmp_path, [clip(10), nested, clip(5)])).cuts == (10, 14, 20, 22)
+    assert cuts_of(written(tmp_path, [clip(10), nested, clip(5)])) == [10, 14, 20, 22]
 
 
 def test_what_shows_nothing_is_refused(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def looking(right_px: float) -> Tensor:
     y, x = torch.meshgrid(torch.arange(SIDE) + 0.5, torch.arange(SIDE) + 0.5, indexing="ij")
     face = points()
     for eye in ("left_eye", "right_eye"):
-        outline = face.region(eye)  # type: ignore[arg-type]
+        outline = face.region(eye)
         (cx, cy), half = outline.mean(axis=0), np.ptp(outline, axis=0) / 2
         picture[:, ((x - cx) / half[0]) ** 2 + ((y - cy) / half[1]) ** 2 < 1] = 0.95
         picture[:, ((x - cx - right_px) ** 2 + (y - cy) ** 2) < (0.35 * half[0]) ** 2] = 0.1
