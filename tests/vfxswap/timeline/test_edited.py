@@ -48,7 +48,7 @@ def written(folder: Path, *tracks: list[object], start: float | None = None) -> 
 def test_cuts_stand_where_clips_begin_and_end(tmp_path: Path) -> None:
     edit = read_edit(written(tmp_path, [clip(10), clip(5), gap(4), clip(6)], start=86400))
     assert [float(cut) for cut in edit.cuts] == [10, 15, 19]
-    assert (edit.rate, edit.start, edit.length) == (Fraction(24), 86400, 25)
+    assert (edit.rate, edit.start, edit.length) == (Fraction(24), Fraction(86400), Fraction(25))
 
 
 def test_a_dissolve_is_cut_in_its_middle(tmp_path: Path) -> None:
