@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vfxswap.errors import MediaError, PipelineError, TruncatedPlate, UsageError
+from vfxswap.errors import MediaError, PipelineError, TruncatedPlate
 from vfxswap_plugins.media import picture_file, sequence_reader
 
 SIZE = (256, 256)
@@ -48,10 +48,12 @@ def test_a_file_that_is_cut_off_is_named_and_ends_the_run(job: Any, exr: Any, ke
     with pytest.raises(TruncatedPlate, match=r"plate\.1004\.exr is damaged or cut off: .*; copy it again") as caught:
         job.run()
     assert caught.value.frame == 1004
-    assert set(whole_files(job, exr)) <= {1001, 1002, 1003}
+    before = {number: job.out(number).stat().st_mtime_ns for number in whole_files(job, exr)}
+    assert set(before) <= {1001, 1002, 1003}
     write(job, exr, 1004)
-    with pytest.raises(UsageError, match="are there already"):
-        job.run()  # the plate is another one now: what was made of it is not mixed with
+    job.run()  # goes on; what does not see the mended file is left as it is
+    assert whole_files(job, exr) == list(job.numbers)
+    assert all(job.out(number).stat().st_mtime_ns == time for number, time in before.items())
 
 
 DIFFERENT = {
