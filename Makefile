@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/vfxswap demo --out $(DEMO)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ On a shot of the lab with a cut in it; movies are assembled from whole frames, a
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import shutil
 import time
@@ -74,6 +75,13 @@ CASES = {
 }
 """Each pipeline file; who adds one adds it here."""
 NAMES = [pytest.param(name, marks=[pytest.mark.footage] * CASES[name].needs_models) for name in CASES]
+
+
+@pytest.fixture(autouse=True)
+def _one_environment(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server that forks processes keeps the environment of the test that started it; here all have the same."""
+    shared = Path(os.environ.get("VFXSWAP_SHARED", repo.parent / "shared"))
+    monkeypatch.setenv("VFXSWAP_MODEL_PATH", str(shared / "models"))
 
 
 def test_every_pipeline_file_is_among_the_cases() -> None:

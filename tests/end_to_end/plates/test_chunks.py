@@ -66,12 +66,12 @@ def test_a_lost_frame_is_made_again_and_no_other(plate: Any) -> None:
     lost = plate.out(1002).read_bytes()
     plate.out(1002).unlink()
     report = plate.run()
-    assert [record.frame for record in report.frames] == [1002, 1005], "and the last, to end by"
+    assert [record.frame for record in report.frames] == [1002]
     assert plate.out(1002).read_bytes() == lost
     painted = plate.out(1004)
     painted.write_bytes(painted.read_bytes() + b"\0")
     plate.out(1002).unlink()
-    with pytest.raises(UsageError, match=r"4 of the 5 frames of .* are there already \(1001,1003-1005\)"):
+    with pytest.raises(UsageError, match=r"frames 1004 of .* were changed since they were made"):
         plate.run()
 
 
@@ -81,9 +81,8 @@ def test_a_chunk_that_was_stopped_goes_on_whatever_others_do(plate: Any) -> None
     there = [number for number in plate.numbers if plate.out(number).exists()]
     assert there
     plate.run(frames="1004-1005")
-    assert ".out.####.exr.1001-1003.jsonl" in plate.left(), "the notes of the chunk that is not finished"
     again = plate.run(frames="1001-1003")
-    assert {record.frame for record in again.frames} == {1001, 1002, 1003} - set(there) | {1003}
+    assert {record.frame for record in again.frames} == {1001, 1002, 1003} - set(there)
     assert plate.run().already_done
     assert not [name for name in plate.left() if name.startswith(".")]
 
