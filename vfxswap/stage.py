@@ -101,9 +101,9 @@ class Stage(ABC, Generic[OptionsT]):
         return Span()
 
     def survey_frames(self, first: int, last: int) -> Sequence[int]:  # noqa: ARG002
-        """Frames of the plate that it wants to see, as they come from the stages before it, before the run starts.
+        """Frames of the plate that it wants to see before the run starts, as they come from the stages before it.
 
-        For what is decided once a shot. It must depend on the plate's range alone, so that all chunks decide alike.
+        For what is decided once a shot; by the plate's range alone, so that all chunks decide alike.
         """
         return ()
 

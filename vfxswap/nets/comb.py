@@ -159,20 +159,6 @@ def _for(module: nn.Module, values: Tensor) -> Tensor:
     return values.to(next((weight.dtype for weight in module.parameters()), values.dtype))
 
 
-def lower(net: nn.Module, kind: torch.dtype) -> None:
-    """Makes a comb or a decoder compute in fewer bits, but for the last step, whose rounding would be seen as bands."""
-    exact = {name: value for name, value in net.state_dict(keep_vars=True).items() if name in {"stills", "points"}}
-    exact = {name: value.data for name, value in exact.items()}
-    net.to(kind)
-    for module in net.modules():
-        if isinstance(module, Trunk):
-            for part in (module.heads, module.mover):
-                if part is not None:
-                    part.float()
-    for name, value in exact.items():
-        getattr(net, name).data = value
-
-
 class Decoder(nn.Module):
     """A trunk and a guise: one person, or somebody between two."""
 

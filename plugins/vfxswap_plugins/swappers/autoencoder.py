@@ -17,7 +17,8 @@ from vfxswap.errors import ConsentError, ExitCode, Problem, VfxswapError
 from vfxswap.frame import FaceBatch
 from vfxswap.identity import Consent, Identity
 from vfxswap.modelfile import ModelFile
-from vfxswap.nets.comb import Comb, Decoder, lower
+from vfxswap.nets.comb import Comb, Decoder
+from vfxswap.nets.precision import lower
 from vfxswap.stage import Setting, Swapped, Swapper
 from vfxswap.trained import TrainedCard, load_trained, read_card
 from vfxswap.weights import NO_MORPH, agree, choose_weights, morphs, readable, same_person, verified_sha256
