@@ -91,7 +91,7 @@ def train(  # noqa: PLR0913, PLR0917 - one for each word of the command line
 def base(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to work in; run again, it is gone on with.")],
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    max_minutes: Annotated[float | None, typer.Option(metavar="M", help="Time to train; else 15.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(metavar="M", help="Time to train; else 40.")] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that draw; 0 is one for each core.")] = 0,
 ) -> None:
     """Make the base that trainings start from: draw its performers, train, write base.safetensors.

@@ -4,7 +4,8 @@ A face's points are its person's proportions, its expression and its pose at onc
 out by the similarity in space that fits best, and of what is left each point takes a weighted median, in which pictures
 with a shut mouth count for lips and chin, and pictures with open eyes for lids. The difference of two people's shapes
 is then a set of offsets in the head's own axes, which goes with the head in every frame and has nothing to tremble
-about.
+about. The fewer the pictures, the less of it is believed: an expression that lasts through them all looks like
+proportions.
 
 Only points with depth (`mesh468`) can be turned; for others there are no offsets.
 """
@@ -12,7 +13,7 @@ Only points with depth (`mesh468`) can be turned; for others there are no offset
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,25 @@ _LIDS: Final[tuple[Region, Region]] = ("left_eye", "right_eye")
 _CLOSED: Final = 0.03
 """Gap of the lips, in distances of the eyes, at which a picture counts half as much for the mouth as a shut one."""
 _LEAST: Final = 1e-3
-_BELIEFS: Final[tuple[tuple[tuple[Region, ...], tuple[float, float, float]], ...]] = (
-    (("left_brow", "right_brow"), (0.8, 0.35, 0.8)),
-    (("lips_outer", "lips_inner"), (0.4, 0.0, 0.2)),
+
+
+class _Belief(NamedTuple):
+    """How far differences are believed, across, down and in depth."""
+
+    most: tuple[float, float, float]
+    """Share of them that many pictures leave."""
+    worth: tuple[float, float, float]
+    """As many pictures leave half of that."""
+
+
+_SKIN: Final = _Belief((1.0, 1.0, 1.0), (0.5, 0.5, 0.5))
+_BROWS: Final = _Belief((0.3, 0.65, 0.65), (10.0, 1.5, 1.5))
+_LIPS: Final = _Belief((1.0, 1.0, 1.0), (4.0, 25.0, 20.0))
+"""Fitted to 46 pairs of the lab's performers, of which one wears the other's face, by 1 to 80 pictures of each."""
+_LOOSE: Final[tuple[tuple[tuple[Region, ...], _Belief], ...]] = (
+    (("left_brow", "right_brow"), _BROWS),
+    (("lips_outer", "lips_inner"), _LIPS),
 )
-"""How far differences of brows, and of lips and what is below, are believed: across, down, in depth."""
 _FEATURES: Final[tuple[Region, ...]] = (*_LIDS, "left_brow", "right_brow", "nose", "lips_outer")
 _FAR: Final = 0.25
 """Distance from features, in distances of the eyes, at which a point belongs to the skull wholly."""
@@ -39,16 +54,26 @@ _NEAR: Final = 0.45
 """Distance from the lips, in distances of the eyes, at which the mouth's weights have given way to the others'."""
 
 
-def rest_shape(faces: Sequence[Landmarks]) -> Points | None:
+class RestShape(NamedTuple):
+    """One person's face at rest."""
+
+    points: Points
+    """`(K, 3)`, centred, of unit distance between the eyes, in the head's own axes."""
+    pictures: Floats
+    """`(K,)` the number of pictures that would tell as much of each point if all told the same."""
+
+
+def rest_shape(faces: Sequence[Landmarks]) -> RestShape | None:
     """The shape of one person's face at rest.
 
-    Generalised Procrustes analysis (J. C. Gower, Psychometrika 40, 1975) with weighted medians in place of means.
+    Generalised Procrustes analysis (J. C. Gower, Psychometrika 40, 1975) with weighted medians in place of means. How
+    many pictures it is worth is the effective size of a weighted sample (L. Kish, Survey Sampling, 1965).
 
     Args:
         faces: Points of one person in several pictures.
 
     Returns:
-        `(K, 3)`, centred, of unit distance between the eyes, in the axes of the first face; None without depth.
+        The shape; None without depth.
     """
     faces = [face for face in faces if face.scheme == "mesh468" and face.points.shape[1] == 3]
     if not faces:
@@ -61,25 +86,56 @@ def rest_shape(faces: Sequence[Landmarks]) -> Points | None:
     for _ in range(_ROUNDS):
         shapes = [_onto(shape, mean, steady) for shape in shapes]
         mean = _unit(_medians(np.stack(shapes), weights), scheme)
-    return np.asarray(mean @ head_axes(Landmarks(mean, scheme)).T)
+    pictures = weights.sum(axis=0) ** 2 / np.square(weights).sum(axis=0)
+    return RestShape(np.asarray(mean @ head_axes(Landmarks(mean, scheme)).T), pictures)
 
 
-def offsets(wanted: Points, own: Points, scheme: Scheme) -> Points:
+def offsets(wanted: RestShape, own: RestShape, scheme: Scheme) -> Points:
     """`(K, 3)`: from one face at rest to another, in the axes and the unit of the second.
 
-    Features are placed in the second's skull: its width, height and depth stay, so the first is brought to it by a
-    scale of its own for each axis. What an expression that lasts all through a shot may have done as well is believed
-    in part: heights of brows hardly, of lips and chin not at all.
+    The first one's features are placed in the second's head, and differences are believed as far as the pictures of
+    both go: a person's, or an expression's that lasts.
 
     Args:
-        wanted: Of `rest_shape`, whose proportions are to be taken on.
-        own: Of `rest_shape`, who plays.
+        wanted: Whose proportions are to be taken on.
+        own: Who plays.
         scheme: Their numbering.
     """
-    share = _frame_of(own, scheme)
-    source, target = wanted - share @ wanted, own - share @ own
-    scale = (share @ (source * target)) / np.maximum(share @ (source * source), 1e-12)
-    return np.asarray((source * scale - target) * _belief(own, scheme))
+    change = _housed(wanted.points, own.points, scheme) - own.points
+    return np.asarray(change * _belief(own.points, 1 / (1 / wanted.pictures + 1 / own.pictures), scheme))
+
+
+def _housed(wanted: Points, own: Points, scheme: Scheme) -> Points:
+    """One face's features where another's head has room for them.
+
+    The heads are laid onto one another; then each height is brought to where it is between top, eyes, mouth and chin
+    of the second head, and each place across to where it is between the edges of its outline there. Depth is counted
+    from the eyes. So eyes and mouth stay where they are, and a nose is as long as it is on its own face.
+    """
+    laid = _onto(wanted, own, _frame_of(own, scheme))
+    down = np.interp(laid[:, 1], _storeys(laid, scheme), _storeys(own, scheme))
+    left, right = _edges(laid, laid[:, 1], scheme)
+    new_left, new_right = _edges(own, down, scheme)
+    across = new_left + (laid[:, 0] - left) * ((new_right - new_left) / np.maximum(right - left, 1e-6))
+    eyes = [index for lid in _LIDS for index in REGIONS[scheme][lid]]
+    depth = laid[:, 2] + (own - laid)[eyes, 2].mean()
+    return np.stack([across, down, depth], axis=1)
+
+
+def _storeys(points: Points, scheme: Scheme) -> Floats:
+    """Heights of a head's top, eyes, mouth and chin."""
+    heights = points[:, 1]
+    oval, mouth, *eyes = (heights[list(REGIONS[scheme][name])] for name in ("oval", "lips_outer", *_LIDS))
+    return np.array([oval.min(), np.mean(eyes), mouth.mean(), oval.max()])
+
+
+def _edges(points: Points, heights: Floats, scheme: Scheme) -> tuple[Floats, Floats]:
+    """Left and right of a head's outline at some heights."""
+    ring = points[list(REGIONS[scheme]["oval"])]
+    half = len(ring) // 2
+    sides = (side[np.argsort(side[:, 1])] for side in (ring[:half:-1], ring[1:half]))
+    left, right = (np.interp(heights, side[:, 1], side[:, 0]) for side in sides)
+    return left, right
 
 
 def _frame_of(own: Points, scheme: Scheme) -> Floats:
@@ -92,34 +148,43 @@ def _frame_of(own: Points, scheme: Scheme) -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-def _belief(own: Points, scheme: Scheme) -> Floats:
-    """`(K, 3)` 0..1: how far a difference is the person's and not an expression's."""
-    belief = np.ones((len(own), 3))
-    for regions, least in _BELIEFS:
+def _belief(own: Points, pictures: Floats, scheme: Scheme) -> Floats:
+    """`(K, 3)` 0..1: how far a difference is the person's, by the pictures that each point is known from.
+
+    Shrinkage (W. James and C. Stein, 4th Berkeley Symposium, 1961): what is known of one face, against all faces.
+    """
+    belief = _share(_SKIN, pictures)
+    for regions, loose in _LOOSE:
         ring = [index for region in regions for index in REGIONS[scheme][region]]
         away = np.linalg.norm(own[:, None] - own[ring][None], axis=2).min(axis=1)
         near = np.clip(1 - away / _NEAR, 0, 1)[:, None]
         near = near * near * (3 - 2 * near)
-        belief = np.minimum(belief, 1 - near * (1 - np.array(least)))
+        belief = np.minimum(belief, 1 - near * (1 - _share(loose, pictures)))
     below = own[:, 1] > own[list(REGIONS[scheme]["lips_outer"]), 1].mean()
-    belief[below] = np.minimum(belief[below], _BELIEFS[-1][1])
+    belief[below] = np.minimum(belief, _share(_LIPS, pictures))[below]
     return belief
 
 
-def inside_outline(own: Points, scheme: Scheme) -> Floats:
+def _share(belief: _Belief, pictures: Floats) -> Floats:
+    """`(K, 3)` 0..1 of a difference that some pictures leave."""
+    count = pictures[:, None]
+    return np.asarray(np.array(belief.most) * count / (count + np.array(belief.worth)))
+
+
+def inside_outline(own: RestShape, scheme: Scheme) -> Floats:
     """`(K,)` 0 on a face's outline, which is where the head around it begins, to 1 well inside.
 
     Args:
-        own: Of `rest_shape`.
+        own: Whose.
         scheme: Its numbering.
     """
-    ring = own[list(REGIONS[scheme]["oval"])]
-    away = np.linalg.norm(own[:, None] - ring[None], axis=2).min(axis=1)
+    ring = own.points[list(REGIONS[scheme]["oval"])]
+    away = np.linalg.norm(own.points[:, None] - ring[None], axis=2).min(axis=1)
     share = np.clip(away / _FAR, 0, 1)
     return np.asarray(share * share * (3 - 2 * share))
 
 
-def reshaped(landmarks: Landmarks, own: Points, change: Points, share: Floats) -> Landmarks:
+def reshaped(landmarks: Landmarks, own: RestShape, change: Points, share: Floats) -> Landmarks:
     """Landmarks with another face's proportions.
 
     Args:
@@ -129,9 +194,9 @@ def reshaped(landmarks: Landmarks, own: Points, change: Points, share: Floats) -
         share: `(K,)` how much of the offsets each point takes.
     """
     points = landmarks.points
-    rotation, scale = _turn(own, points, _steady(landmarks.scheme))
+    rotation, scale = _turn(own.points, points, _steady(landmarks.scheme))
     moved = (change * share[:, None]) @ rotation.T * scale
-    return Landmarks(points + _gentle(moved, points, own, landmarks.scheme), landmarks.scheme)
+    return Landmarks(points + _gentle(moved, points, own.points, landmarks.scheme), landmarks.scheme)
 
 
 def _gentle(moved: Points, points: Points, own: Points, scheme: Scheme) -> Points:

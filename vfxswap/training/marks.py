@@ -23,7 +23,7 @@ from vfxswap.alignment import as_ibug68
 from vfxswap.faceset import Faceset
 from vfxswap.geometry import REGIONS, Landmarks, Points
 from vfxswap.ops.gaze import EYES, Gaze, eye_frame, gaze
-from vfxswap.ops.proportions import inside_outline, offsets, reshaped, rest_shape
+from vfxswap.ops.proportions import RestShape, inside_outline, offsets, reshaped, rest_shape
 
 MARKS: Final = 70
 """How many there are: those of ibug68, the iris that is left in the picture, the right one."""
@@ -85,7 +85,7 @@ def _irises(landmarks: Landmarks, looks: Gaze | None) -> Points:
 class Guest(NamedTuple):
     """How one person's landmarks become another's."""
 
-    own: Points
+    own: RestShape
     """The first one's face at rest."""
     change: Points
     """From there to the other's."""
@@ -93,7 +93,7 @@ class Guest(NamedTuple):
     """`(468,)` how much of the change each point takes."""
 
 
-def shape_at_rest(facesets: Sequence[Faceset], places: Sequence[tuple[int, int]]) -> Points | None:
+def shape_at_rest(facesets: Sequence[Faceset], places: Sequence[tuple[int, int]]) -> RestShape | None:
     """A person's face at rest, from some faces; None without points in space.
 
     Args:
@@ -104,7 +104,7 @@ def shape_at_rest(facesets: Sequence[Faceset], places: Sequence[tuple[int, int]]
     return rest_shape([facesets[number].records[place].landmarks for number, place in places[::step]])
 
 
-def guest(own: Points | None, other: Points | None) -> Guest | None:
+def guest(own: RestShape | None, other: RestShape | None) -> Guest | None:
     """How landmarks of a person of one shape at rest become those of another; None if either is not known."""
     if own is None or other is None:
         return None

@@ -19,7 +19,7 @@ from vfxswap.identity import Identity
 from vfxswap.ops import meshmap
 from vfxswap.ops.gaze import gaze
 from vfxswap.ops.openings import skin_mask
-from vfxswap.ops.proportions import offsets, reshaped, rest_shape
+from vfxswap.ops.proportions import RestShape, offsets, reshaped, rest_shape
 from vfxswap.ops.raster import SUBPIXELS, covered, evaluated, rasterise, soft_polygon
 from vfxswap.ops.relight import relit
 from vfxswap.stage import Setting, Swapped, Swapper, SwapperOptions
@@ -98,7 +98,7 @@ class PortraitSwapper(Swapper[PortraitOptions]):
         super().__init__(options, setting)
         self._lock = threading.Lock()
         self._prepared: dict[tuple[str, int], Prepared] = {}
-        self._own: Points | None = None
+        self._own: RestShape | None = None
 
     @classmethod
     def wants_stills(cls) -> bool:
@@ -190,7 +190,7 @@ class PortraitSwapper(Swapper[PortraitOptions]):
         own, rest = self._own, prepared.rest
         if self.options.shape == 0 or own is None or rest is None or landmarks.points.shape[1] != 3:
             return landmarks
-        share = self.options.shape * smoothstep(prepared.mesh.inward[: len(own)], 0.0, _SHAPE_FADE)
+        share = self.options.shape * smoothstep(prepared.mesh.inward[: len(own.points)], 0.0, _SHAPE_FADE)
         return reshaped(landmarks, own, offsets(rest, own, landmarks.scheme), share)
 
     def _holes(self, plate: Tensor, landmarks: Landmarks, supply: dict[Region, float]) -> Tensor:

@@ -14,7 +14,7 @@ from vfxswap.geometry import REGIONS, Affine, Box, Landmarks, Points, Region, ma
 from vfxswap.identity import Identity, Portrait
 from vfxswap.ops.gaze import Gaze, gaze
 from vfxswap.ops.mesh import FaceMesh, face_mesh, with_depth
-from vfxswap.ops.proportions import rest_shape
+from vfxswap.ops.proportions import RestShape, rest_shape
 from vfxswap.ops.shading import fitted_light, harmonics, shown_at, vertex_normals
 from vfxswap.ops.texture import LEVELS_PER_OCTAVE, Texture, texture
 
@@ -48,7 +48,7 @@ class Prepared:
     mesh: FaceMesh
     triangles: torch.Tensor
     stills: tuple[Still, ...]
-    rest: Points | None
+    rest: RestShape | None
     """The face at rest, where its points have depth."""
 
 

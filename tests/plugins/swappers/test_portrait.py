@@ -254,7 +254,7 @@ def test_the_identity_brings_its_proportions(pose: Pose, skin: Skin, hero: Hero,
 
     at_plate, between, own = dark_column(0.0), dark_column(0.5), dark_column(1.0)
     assert own < between < at_plate
-    assert 1.5 < at_plate - own < 5  # of 4; near the mouth it is believed in part
+    assert 1.2 < at_plate - own < 5  # of 4; one still is believed in part, and less near the mouth
 
 
 def test_proportions_stay_inside_the_outline_and_go_with_the_head(
