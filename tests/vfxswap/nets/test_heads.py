@@ -61,6 +61,16 @@ def test_what_need_not_be_bent_is_seen() -> None:
     assert float(shown[:, :3].mean()) > 0.75
 
 
+def test_places_keep_their_bits_where_all_else_computes_in_fewer() -> None:
+    there = points()
+    moved = Moved(there, torch.stack([there, there + 0.04 * torch.sin(9 * there.flip(-1))], 1))
+    exact = bending(moved, SIDE)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = bending(moved, SIDE)
+    for ours, theirs in zip(low, exact, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_a_still_is_bent_to_other_landmarks() -> None:
     there = points()[:, None]
     line = (torch.arange(SIDE) + 0.5) * 2 / SIDE - 1
