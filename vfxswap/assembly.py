@@ -39,11 +39,12 @@ from vfxswap.drivers.recall import (
 )
 from vfxswap.drivers.time import Cuts, GivenCuts, Thumbnails
 from vfxswap.drivers.tracking import TrackerDriver
-from vfxswap.errors import FrameFailed, PluginError, TruncatedPlate, VfxswapError
+from vfxswap.errors import FrameFailed, PluginError, Refused, Retryable, TruncatedPlate, VfxswapError
 from vfxswap.frame import Frame
 from vfxswap.host import Host
 from vfxswap.identity import Identity
-from vfxswap.line import Meter, Station, carry, reach
+from vfxswap.line import Meter, Station, carry, is_out_of_memory, out_of_memory, reach
+from vfxswap.media import Reader
 from vfxswap.pipeline import FaceRule, Pipeline, PlannedStage
 from vfxswap.portraits import Eyes, look_at
 from vfxswap.stage import Aligner, Blend, ColorMatch, Detector, Setting, Span, Stage, Swapper, SwapperOptions, Tracker
@@ -87,6 +88,7 @@ def assembled(workshop: Workshop) -> Iterator[list[Station]]:
     Raises:
         MediaError: A still of an identity cannot be used.
         FrameFailed: A stage failed while it was opened or surveyed.
+        OutOfMemory: The device's memory is too small.
     """
     with ExitStack() as stack:
         yield _Assembly(workshop, stack).stations()
@@ -294,8 +296,10 @@ class _Assembly:
             if count == 0:
                 raise
             # All chunks of this plate see the same break, and so decide alike.
+            kept = "" if self._shop.book is None else "; what was found after that is not kept"
             self._shop.remarks.append(
-                f"{broken}; what stage {label!r} decides once a shot, it decided by {count} of {len(numbers)} frames"
+                f"{broken}; what stage {label!r} decides once a shot, it decided by {count} of {len(numbers)}"
+                f" frames{kept}"
             )
 
 
@@ -309,7 +313,7 @@ def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[
     wanted = frozenset(numbers)
     with plan.reader.opened(plan.plate_path, plan.shot.layer) as reader:
         for first, last in spans_to_compute(numbers, plan.plate.first, plan.plate.last, reach(stations)):
-            batches = Batches(reader.frames(first, last))
+            batches = Batches(_read(reader, first, last, workshop.book))
             line = carry(
                 batches, stations, wanted=wanted, pool=workshop.pool, ahead=workshop.ahead, meter=workshop.meter
             )
@@ -317,6 +321,31 @@ def rendered(workshop: Workshop, stations: Sequence[Station], numbers: Sequence[
                 yield from (frame for frame in batch if frame.number in wanted)
             if batches.broken is not None:
                 raise batches.broken
+
+
+def _read(reader: Reader, first: int, last: int, book: Book | None) -> Iterator[Frame]:
+    """Frames of the plate; one that cannot be read is read once more.
+
+    A share that stumbles for a moment would else have one chunk decide by less than the others, and its key would not
+    tell. What is found of a plate that breaks off all the same is not kept.
+
+    Raises:
+        TruncatedPlate: The plate breaks off before `last`.
+    """
+    following, stumbled = first, None
+    while True:
+        try:
+            for frame in reader.frames(following, last):
+                yield frame
+                following = frame.number + 1
+        except TruncatedPlate:
+            if following in {stumbled, last + 1}:
+                if book is not None:
+                    book.close()
+                raise
+            stumbled = following
+        else:
+            return
 
 
 def _only_finds(step: Step) -> bool:
@@ -331,10 +360,19 @@ def _without_gradients(work: Callable[[], T]) -> T:
 
 @contextmanager
 def _answering_for(label: str, owner: str) -> Iterator[None]:
-    """Errors of a stage that is made, opened or surveyed are laid at its door."""
+    """Errors of a stage that is made, opened or surveyed are laid at its door.
+
+    Raises:
+        FrameFailed: It failed.
+        OutOfMemory: The device's memory is too small for it.
+    """
     try:
         yield
-    except VfxswapError:
+    except (Refused, Retryable):
         raise
     except Exception as error:  # the host's boundary to plugins
+        if is_out_of_memory(error):
+            raise out_of_memory(label, "before the first frame") from error
+        if isinstance(error, VfxswapError):
+            raise
         raise FrameFailed(stage=label, owner=owner, frames=(), cause=error) from error

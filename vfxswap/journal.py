@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,8 @@ from vfxswap.report import FrameRecord, reports_of
 RECORD = "vfxswap.record"
 """The name among a finished frame's `props` of its `FrameRecord`."""
 _NAME = re.compile(r"-?\d+--?\d+\.[0-9a-f]+")
+_AT_WORK_NS = 24 * 60 * 60 * 10**9
+"""After its last note a run may still be at work for that long, on whatever machine."""
 
 
 class FrameKey(NamedTuple):
@@ -167,13 +170,19 @@ class Journal:
             self.notes[frame.number] = note
 
     def forget(self) -> None:
-        """Removes the file, when a report holds the notes; and those of other runs of which it holds all."""
+        """Removes the file, when a report holds the notes; and those of killed runs of which it holds all.
+
+        A run that is at work may have noted nothing yet, or nothing that is new, and be about to: what was changed less
+        than a day ago stays, and what has no whole note.
+        """
         self._path.unlink(missing_ok=True)
         kept = defaultdict(set)
         for note in _notes(reports_of(self._delivery)):
             kept[note.record.frame].add(_identity(note))
         for path in journals_of(self._delivery):
-            if all(_identity(note) in kept[note.record.frame] for note in _notes([path])):
+            is_at_work = time.time_ns() - stamp_of(path)[1] < _AT_WORK_NS
+            notes = list(_notes([path]))
+            if notes and not is_at_work and all(_identity(note) in kept[note.record.frame] for note in notes):
                 path.unlink(missing_ok=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +17,12 @@ import torch
 from vfxswap.analysis import Book, Found, FoundFrame, Head, is_alike, read_analysis, read_head
 from vfxswap.assembly import Workshop, assembled, rendered
 from vfxswap.clock import FrameRange
-from vfxswap.errors import Cancelled, FrameFailed, UsageError, VfxswapError
+from vfxswap.errors import Cancelled, FrameFailed, MediaError, TruncatedPlate, UsageError, VfxswapError
 from vfxswap.host import Host
 from vfxswap.pipeline import Pipeline, finding_stages, head_of, plate_stamp
 from vfxswap.report import Progress
 from vfxswap.stage import Tracker
-from vfxswap.workers import cores, worker_pool
+from vfxswap.workers import cores, whole_floats, worker_pool
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -104,10 +104,20 @@ def open_book(plan: Pipeline, remarks: list[str]) -> Book | None:
     if path.exists():
         there = read_analysis(path)
         if is_alike(there.head, head):
-            known = dict(there.found)
+            known = dict(_usable(plan, there.found))
         else:
             remarks.append(said)
     return Book(path, head, known, _frames_of(plan))
+
+
+def _usable(plan: Pipeline, found: Found) -> Found:
+    """What of an analysis goes together with what is found now.
+
+    Where a tracker follows the faces that is all of it or nothing: tracks of a part of the plate are others, and what a
+    tracker gives is not what it is to be shown.
+    """
+    is_tracked = any(issubclass(stage.cls, Tracker) for stage in plan.stages)
+    return found if not is_tracked or found.keys() >= set(_frames_of(plan)) else {}
 
 
 def _frames_of(plan: Pipeline) -> FrameRange:
@@ -124,15 +134,23 @@ def kept_findings(plan: Pipeline, remarks: list[str]) -> Iterator[Book | None]:
     book = open_book(plan, remarks)
     try:
         yield book
-    except FrameFailed:
-        book = None  # a stage that fails is asked again for single frames, which may cost the last bit on a GPU
+    except (FrameFailed, TruncatedPlate):
+        # A stage that fails is asked again for single frames, which may cost the last bit on a GPU; so may the part of
+        # a batch that comes before a break of the plate, which need not be there the next time.
+        book = None
         raise
     finally:
         if book is not None:
             try:
-                book.save()
+                _save(book, remarks)
             except VfxswapError as error:
                 remarks.append(f"what was found is not kept: {error}")
+
+
+def _save(book: Book, remarks: list[str]) -> None:
+    book.save()
+    if book.trouble is not None:
+        remarks.append(f"what was found could be kept only at the end: {book.trouble}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +189,7 @@ def analyze(
 
     Raises:
         UsageError: The pipeline finds nothing, or the file is damaged or of another plate.
-        MediaError: The file cannot be written.
+        MediaError: The file cannot be written, or the plate breaks off.
         FrameFailed: A stage failed.
         Cancelled: Interrupted from the keyboard; what was found is kept.
     """
@@ -190,8 +208,13 @@ def analyze(
         except KeyboardInterrupt:
             kept = f"{path} keeps what was found: run it again to go on" if book.save() else "nothing was found yet"
             raise Cancelled(f"cancelled; {kept}") from None
-        finally:
-            book.save()
+        except VfxswapError:
+            with suppress(VfxswapError):  # what went wrong first is what is said
+                book.save()
+            raise
+        _save(book, remarks)
+        if book.is_closed:
+            raise MediaError("; ".join(remarks), path=plan.plate_path)
     seen = FrameRange.of(number for number in _frames_of(plan) if (f := book.frame(number)) and f.is_aligned)
     return Analysed(path, seen, len(fresh), tuple(remarks))
 
@@ -205,7 +228,7 @@ def _known(plan: Pipeline, head: Head, remarks: list[str]) -> Found:
     there = read_analysis(plan.analysis_path)
     refuse_another_plate(plan, there.head)
     if is_alike(there.head, head):
-        return there.found
+        return _usable(plan, there.found)
     remarks.append(_of_other_settings(plan.analysis_path, there.head))
     return {}
 
@@ -224,7 +247,7 @@ def _look(
     count = workers or (cores() if device.type == "cpu" else 2)
     is_tracked = any(issubclass(stage.cls, Tracker) for stage in plan.stages) and book.whole is None
     pace = _Pace(len(numbers) + is_tracked * len(_frames_of(plan)), progress)
-    with worker_pool(count) as pool:
+    with whole_floats(), worker_pool(count) as pool:
         shop = Workshop(
             plan=plan,
             host=host,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ import pytest
 from numpy.typing import NDArray
 
 import vfxswap
-from vfxswap.analysis import Edits, read_analysis, write_edits
+from vfxswap.analysis import Analysis, Edits, extend_analysis, read_analysis, write_analysis, write_edits
 from vfxswap.analysis.edits import BoxKeys, Delete, GiveIdentity, PointKeys
 from vfxswap.cli import main
-from vfxswap.errors import PipelineError, UsageError
+from vfxswap.clock import FrameRange
+from vfxswap.errors import FrameFailed, MediaError, PipelineError, TruncatedPlate, UsageError
 from vfxswap.host import Host
 from vfxswap.models import ModelStore
 from vfxswap.pipeline import Pipeline, load
 from vfxswap.recall import analyze
 from vfxswap.report import Report
+from vfxswap_plugins.media.movie_reader import MovieReader
 
 Movie = list[list[NDArray[np.uint8]]]
 COUNT, SIZE = 16, (256, 96)
@@ -132,19 +135,94 @@ def test_changing_the_look_finds_no_face_again_and_no_bit_changes(work: Work) ->
     assert work.asked() == ([], 0)
 
 
-def test_with_a_tracker_all_chunks_take_what_one_has_seen(work: Work) -> None:
-    work.path = work.place.write(
-        "job.toml", JOB.replace("TRACKER", TRACKED).replace('tracks.json"', 'tracks.json"\ntracks = false')
-    )
-    without = work.movie()
-    assert work.asked()[0] == every()
-    work.analyze()
-    work.asked()
-    assert same(work.movie(), without)
-    assert same(work.movie(frames="5-7"), without[4:7])
-    assert work.asked()[0] == []
-    tracks = {face.detection.track for frame in read_analysis(work.analysis).found.values() for face in frame.faces}
-    assert len(tracks) == 2
+@pytest.fixture
+def tracked(work: Work) -> Work:
+    """The same, whose tracks only a tracker knows."""
+    text = JOB.replace("TRACKER", TRACKED).replace('tracks.json"', 'tracks.json"\ntracks = false')
+    work.path = work.place.write("job.toml", text)
+    return work
+
+
+@pytest.fixture
+def stumbles(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], list[str]]:
+    """Has a frame of plates be unreadable for some times, which are taken from the list that it gives."""
+
+    def stumbles(at: int, times: int) -> list[str]:
+        whole, left = MovieReader.frames, ["the share stumbled"] * times
+
+        def frames(self: MovieReader, first: int, last: int) -> Iterator[Any]:
+            for frame in whole(self, first, last):
+                if frame.number == at and left:
+                    raise TruncatedPlate(left.pop(), frame=at)
+                yield frame
+
+        monkeypatch.setattr(MovieReader, "frames", frames)
+        return left
+
+    return stumbles
+
+
+def test_with_a_tracker_all_chunks_take_what_one_has_seen(tracked: Work) -> None:
+    without = tracked.movie()
+    assert tracked.asked()[0] == every()
+    tracked.analyze()
+    tracked.asked()
+    assert same(tracked.movie(), without)
+    assert same(tracked.movie(frames="5-7"), without[4:7])
+    assert tracked.asked()[0] == []
+    found = read_analysis(tracked.analysis).found
+    assert len({face.detection.track for frame in found.values() for face in frame.faces}) == 2
+
+
+def test_a_frame_that_could_not_be_read_for_a_moment_is_tracked_as_well(
+    tracked: Work, stumbles: Callable[[int, int], list[str]]
+) -> None:
+    tracked.analyze()
+    whole = tracked.analysis.read_bytes()
+    tracked.analysis.unlink()
+    left = stumbles(10, 1)
+    made = tracked.analyze()
+    assert (left, made.remarks) == ([], ())
+    assert tracked.analysis.read_bytes() == whole
+
+
+def test_tracks_of_a_part_of_the_plate_are_not_kept(tracked: Work, stumbles: Callable[[int, int], list[str]]) -> None:
+    """They are others than those of the whole, which the next run would have to put beside them."""
+    left = stumbles(10, 2)
+    with pytest.raises(FrameFailed, match="frame 10 was not seen when all of the plate was looked at before the run"):
+        tracked.analyze()
+    assert left == []
+    assert not tracked.analysis.exists()
+    stated = f"shot.analysis={tracked.analysis}"
+    left = stumbles(10, 2)
+    report = tracked.run(stated, frames="1-3")
+    assert "decided by 9 of 16 frames; what was found after that is not kept" in report.run["remarks"][0]
+    assert left == []
+    assert not tracked.analysis.exists()
+    left = stumbles(10, 2)
+    with pytest.raises(MediaError, match="decided by 9 of 16 frames; what was found after that is not kept"):
+        tracked.analyze(numbers=FrameRange.parse("1-3"))
+    assert left == []
+    assert not tracked.analysis.exists()
+    assert len(tracked.analyze().frames) == COUNT
+
+
+def test_tracks_of_a_part_of_the_plate_are_not_gone_on_with(tracked: Work) -> None:
+    """Somebody kept them all the same."""
+    without = tracked.movie()
+    tracked.analyze()
+    whole, there = tracked.analysis.read_bytes(), read_analysis(tracked.analysis)
+    part = {}
+    for number in range(1, 10):
+        frame = there.found[number]
+        faces = [replace(face, detection=replace(face.detection.moved(3, 2), track=7)) for face in frame.faces[:1]]
+        part[number] = replace(frame, faces=tuple(faces))
+    write_analysis(tracked.analysis, Analysis(there.head, part))
+    assert same(tracked.movie(), without)
+    assert tracked.analysis.read_bytes() == whole
+    write_analysis(tracked.analysis, Analysis(there.head, part))
+    tracked.analyze()
+    assert tracked.analysis.read_bytes() == whole
 
 
 def test_what_likeness_is_measured_by_is_known_too(work: Work) -> None:
@@ -283,11 +361,36 @@ def test_edits_that_cannot_be_are_refused_before_the_first_frame(work: Work) -> 
         work.run("shot.edits=elsewhere.json")
 
 
-def test_a_file_that_cannot_be_written_stops_no_run(work: Work) -> None:
+@pytest.mark.parametrize("frames", [512, 4], ids=["at the end", "in mid-run"])
+def test_a_file_that_cannot_be_written_stops_no_run(work: Work, monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
+    monkeypatch.setattr("vfxswap.analysis.book._SAVE_FRAMES", frames)
     (work.folder / "file").write_text("no folder")
     report = work.run(f"shot.analysis={work.folder / 'file' / 'kept.npz'}")
     assert report.summary()["swapped"] == COUNT
-    assert any("what was found is not kept" in remark for remark in report.run["remarks"])
+    (remark,) = [remark for remark in report.run["remarks"] if "kept" in remark]
+    assert remark.startswith("what was found is not kept: cannot make the folder")
+
+
+def test_a_file_that_can_be_written_in_the_end_is_whole(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.analyze()
+    whole = work.analysis.read_bytes()
+    work.analysis.unlink()
+    monkeypatch.setattr("vfxswap.analysis.book._SAVE_FRAMES", 4)
+    monkeypatch.setattr("vfxswap.analysis.book.extend_analysis", _refused_once(extend_analysis))
+    made = work.analyze()
+    assert work.analysis.read_bytes() == whole
+    assert made.remarks == ("what was found could be kept only at the end: the share is gone",)
+
+
+def _refused_once(extend: Callable[..., Any]) -> Callable[..., Any]:
+    left = [MediaError("the share is gone")]
+
+    def extended(*words: Any, **options: Any) -> Any:
+        if left:
+            raise left.pop()
+        return extend(*words, **options)
+
+    return extended
 
 
 def test_tracks_are_shown_edited_and_taken_elsewhere_and_back(work: Work, capsys: pytest.CaptureFixture[str]) -> None:

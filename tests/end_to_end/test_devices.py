@@ -12,6 +12,7 @@ import pytest
 import vfxswap
 from vfxswap.cli import main
 from vfxswap.errors import ChunkFailed, PluginError, UsageError
+from vfxswap.farm import devices
 from vfxswap.farm.devices import Devices, run
 from vfxswap.farm.order import Order
 from vfxswap.farm.worker import Task
@@ -129,6 +130,36 @@ def test_a_worker_that_dies_is_replaced(
 
 
 @pytest.mark.slow
+def test_a_worker_that_dies_while_it_overwrites_is_gone_on_after(
+    made: Callable[..., Report],
+    plain: Callable[[str], list[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Who takes its place makes none of its frames again, and all that was there before."""
+
+    def times() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("shot.*.png")}
+
+    def noting(foreman: Any, *words: Any) -> None:
+        left.update(times())
+        again(foreman, *words)
+
+    made("shot.%04d.png")
+    before, left = times(), dict[str, int]()
+    again = devices._Foreman._again  # nobody else knows when a worker is dead
+    monkeypatch.setattr(devices._Foreman, "_again", noting)
+    monkeypatch.setenv("DYING_FRAME", "6")
+    monkeypatch.setenv("DYING_MARK", str(tmp_path / "mark"))
+    report = made("shot.%04d.png", overwrite=True)
+    own = {name for name in before if left[name] != before[name]}
+    assert "shot.0001.png" in own, "it died after it had made some of its chunk"
+    assert {name: times()[name] for name in own} == {name: left[name] for name in own}
+    assert all(times()[name] != time for name, time in before.items())
+    assert written(report) == plain("shot.%04d.png")
+
+
+@pytest.mark.slow
 def test_a_worker_that_always_dies_ends_with_the_chunk_and_the_cause(
     made: Callable[..., Report], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -199,5 +230,6 @@ def test_words_that_contradict_are_refused(
 def test_a_task_comes_through_as_it_was_told(tmp_path: Path) -> None:
     order = Order(tmp_path / "a.toml", out=Path("b.%d.exr"), frames="1-4", overrides=("a=1",), device="cuda:1")
     other = Order(tmp_path / "a", plugin_path=(tmp_path, tmp_path / "b"))
-    for task in (Task(order, True, 3), Task(other, False, None)):
+    stamps = {-5: (7, 10**18 + 1), 1001: (0, 0)}
+    for task in (Task(order, True, 3), Task(other, False, None), Task(order, True, 1, stamps)):
         assert Task.read(task.line) == task

@@ -20,6 +20,7 @@ from vfxswap.clock import FrameRange, Timecode
 from vfxswap.errors import ExitCode, PipelineError
 from vfxswap.files import FramePattern
 from vfxswap.host import Host
+from vfxswap.report import past_run, report_path
 from vfxswap.timeline import read_clips
 
 RATE = Fraction(24)
@@ -596,3 +597,6 @@ def test_a_farm_hands_over_what_it_put_together(cut: Path, tmp_path: Path, deliv
     made = read_all(tmp_path / "out.otio")[0].media_reference
     assert made.available_range == span(86403, 4)
     assert "chunk" not in str(getattr(made, "target_url", ""))
+    run = past_run(report_path(tmp_path / delivery.replace("{clip}", "sh010")))
+    assert run is not None
+    assert made.metadata["vfxswap"]["key"] == run.key

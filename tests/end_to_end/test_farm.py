@@ -18,14 +18,15 @@ import pytest
 
 import vfxswap
 from vfxswap.clock import FrameRange
-from vfxswap.errors import MediaError, UsageError
+from vfxswap.errors import Cancelled, MediaError, UsageError
 from vfxswap.farm.assemble import assemble
-from vfxswap.farm.chunk import run_chunk
+from vfxswap.farm.chunk import run_chunk, stamps_of
 from vfxswap.farm.order import Order
+from vfxswap.farm.ray_engine import work
 from vfxswap.farm.store import store_path
 from vfxswap.files import FramePattern
 from vfxswap.host import Host
-from vfxswap.report import past_run, report_path
+from vfxswap.report import Progress, Report, past_run, report_path
 
 COUNT = 16
 DYING = Path(__file__).parent / "dying"
@@ -210,11 +211,12 @@ def test_what_is_missing_or_of_other_settings_is_named(order: Callable[..., Orde
     run_chunk(plan, FrameRange.parse("9-16"), host)
     stored = FramePattern(store_path(plan.delivery_path)).path(5)
     stored.write_bytes(stored.read_bytes()[:-200])
-    with pytest.raises(MediaError, match=r"1 of the job's 16 frames are not done: 5;"):
+    FramePattern(store_path(plan.delivery_path)).path(6).write_bytes(b"")
+    with pytest.raises(MediaError, match=r"2 of the job's 16 frames are not done: 5-6"):
         assemble(plan, host)
     assert not plan.delivery_path.exists()
     again = run_chunk(plan, FrameRange.parse("1-8"), host)
-    assert [record.frame for record in again.frames] == [5]
+    assert [record.frame for record in again.frames] == [5, 6]
     assert [record.frame for record in again.records] == list(range(1, 9))
     assert assemble(plan, host).error is None
 
@@ -233,6 +235,53 @@ def test_a_sequence_is_looked_through_before_its_reports_become_one(order: Calla
     run = past_run(report_path(plan.delivery_path))
     assert run is not None
     assert (run.is_complete, str(run.frames), run.key) == (True, "1-16", plan.key)
+
+
+def stop(progress: Progress) -> None:
+    if progress.done == 6:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["shot.mov", "shot.%04d.png"])
+@pytest.mark.parametrize("other", [(), ("stages.idt.strength=0.5",)], ids=["same settings", "other settings"])
+def test_who_tries_again_goes_on_after_what_was_overwritten(
+    order: Callable[..., Order], plain: Callable[[str], list[bytes]], host: Host, name: str, other: tuple[str, ...]
+) -> None:
+    """What was there before the job is made again, whatever it is; what the first try made is not."""
+    whole = FrameRange.parse("1-16")
+    run_chunk(order(name, *other).loaded(host), whole, host)
+    plan = order(name).loaded(host)
+    before = stamps_of(plan)
+    assert set(before) == set(whole)
+
+    def again(**options: Any) -> Report:
+        return run_chunk(plan, whole, host, overwrite=True, before=before, **options)
+
+    with pytest.raises(Cancelled):
+        again(progress=stop)
+    there = stamps_of(plan)
+    own = {number for number in there if there[number] != before.get(number)}
+    assert 0 < len(own) < COUNT
+    assert [record.frame for record in again().frames] == [number for number in whole if number not in own]
+    after = stamps_of(plan)
+    assert {number: after[number] for number in own} == {number: there[number] for number in own}
+    assert again().frames == [], "all of it is the job's own"
+    assert [record.frame for record in run_chunk(plan, whole, host, overwrite=True).frames] == list(whole)
+    assert written(assemble(plan, host).outputs) == plain(name)
+
+
+def test_a_task_that_ray_tries_again_goes_on_likewise(order: Callable[..., Order], host: Host) -> None:
+    """Ray calls it with the same words each time."""
+    job = order("shot.%04d.png", frames="1-8")
+    plan = job.loaded(host)
+    run_chunk(plan, FrameRange.parse("1-3"), host)
+    mine = stamps_of(plan)
+    for before, kept in (({}, {1, 2, 3}), (None, set(range(1, 9))), (mine, set(range(4, 9)))):
+        there = stamps_of(plan)
+        assert work(job, "1-8", before, 1) == {"error": None}
+        after = stamps_of(plan)
+        assert set(after) == set(range(1, 9))
+        assert {number for number in there if after[number] == there[number]} == kept
 
 
 def test_a_chunk_beyond_the_job_is_refused(order: Callable[..., Order], host: Host) -> None:

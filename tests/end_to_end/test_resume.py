@@ -15,12 +15,13 @@ import pytest
 import vfxswap
 from vfxswap.assembly import declared_reach
 from vfxswap.cli import main
-from vfxswap.errors import UsageError
+from vfxswap.errors import MediaError, UsageError
 from vfxswap.host import Host
 from vfxswap.journal import journals_of
 from vfxswap.pipeline import Pipeline
 from vfxswap.report import Report
 from vfxswap.testing import synthetic_plate
+from vfxswap_plugins.media import picture_file, sequence_reader
 
 COUNT = 12
 PIPELINE = """\
@@ -131,6 +132,49 @@ def test_where_the_shot_is_surveyed_its_frames_matter_to_all(show: Path, ran: Ca
     assert made(ran(locked)) == list(range(1, COUNT + 1))
 
 
+@pytest.fixture
+def stumbles(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], list[str]]:
+    """Has a file of plates be unreadable for some times, which are taken from the list that it gives."""
+
+    def stumbles(name: str, times: int) -> list[str]:
+        original, left = picture_file.read, ["cannot read: Input/output error"] * times
+
+        def read(path: Path, *args: Any, **options: Any) -> Any:
+            if path.name == name and left:
+                raise MediaError(left.pop(), path=path)
+            return original(path, *args, **options)
+
+        monkeypatch.setattr(sequence_reader, "read", read)
+        return left
+
+    return stumbles
+
+
+LOCKED = ('stages.mkl.lock="shot"', "stages.mkl.lock_frames=3")
+"""Frames 3, 7 and 11 are looked at before the run."""
+
+
+def test_a_share_that_stumbles_while_the_shot_is_surveyed_changes_nothing(
+    show: Path, ran: Callable[..., Report], stumbles: Callable[[str, int], list[str]]
+) -> None:
+    """A chunk that decided by fewer frames would have the key of those that did not."""
+    whole = [path.read_bytes() for path in ran(*LOCKED, out=show / "whole" / "o.%04d.png").outputs]
+    left = stumbles("p.0007.png", 1)
+    report = ran(*LOCKED)
+    assert left == []
+    assert [path.read_bytes() for path in report.outputs] == whole
+    assert not any("decided" in remark for remark in report.run.get("remarks", ()))
+
+
+def test_a_survey_of_a_plate_that_breaks_off_is_remarked_on(
+    ran: Callable[..., Report], stumbles: Callable[[str, int], list[str]]
+) -> None:
+    left = stumbles("p.0007.png", 2)
+    (remark,) = ran(*LOCKED, frames="1-2").run["remarks"]
+    assert left == []
+    assert "what stage 'mkl' decides once a shot, it decided by 1 of 3 frames" in remark
+
+
 def test_other_settings_are_refused_and_a_longer_range_is_not(ran: Callable[..., Report]) -> None:
     ran(frames="3-6")
     with pytest.raises(UsageError, match=r"4 of the 12 frames of .* are there already \(3-6\) and were made"):
@@ -152,7 +196,8 @@ def test_a_run_that_was_killed_before_its_report_loses_nothing(
         with pytest.raises(SystemExit):
             ran()
     delivery = show / "out" / "o.%04d.png"
-    assert len(journals_of(delivery)) == 1
+    (journal,) = journals_of(delivery)
+    os.utime(journal, (1, 1))  # else it might be at work on another machine
     report = ran()
     assert (made(report), report.already_done) == ([], False)
     assert report.records == first.frames

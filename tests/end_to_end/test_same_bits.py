@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import vfxswap
 from vfxswap.host import Host
 from vfxswap.stage import Deflicker
+from vfxswap.workers import _precisions
 
 Movie = list[list[NDArray[np.uint8]]]
 Decode = Callable[[Path], Movie]
@@ -214,3 +215,18 @@ def _paintings(shared: Path, folder: Path) -> Path:
         'purposes = ["*"]\nfrom = 2000-01-01\nuntil = 2999-12-31\nscope = "tests"\n'
     )
     return identity
+
+
+def test_floats_are_whole_for_as_long_as_it_computes(movie: Any, host: Host, tmp_path: Path) -> None:
+    """So that a GPU which has TF32 computes what one without it does."""
+    before, seen = _precisions(), set()
+    vfxswap.run(
+        movie.pipelines / "framewise.toml",
+        frames="3-4",
+        out=tmp_path / "some.mkv",
+        device="cpu",
+        host=host,
+        progress=lambda _: seen.add(_precisions()),
+    )
+    assert seen == {("ieee",) * len(before)} != {before}
+    assert _precisions() == before

@@ -55,6 +55,33 @@ def test_all_that_is_wrong_is_said_at_once(checked: Checked) -> None:
     assert out.endswith("3 problems; nothing was started\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("farm", "plan"), 0, "chunks"),
+        (("farm", "openjd", "--device", "cuda:1"), 0, "default: cuda:1"),
+        (("assemble",), 1, "16 of the job's 16 frames are not done"),
+        (("nuke",), 2, "asks for no layers"),
+        (("tracks", "show"), 2, "there is no analysis"),
+        (("farm", "plan", "--device", "cpu"), 2, "needs a CUDA device, but this run is on cpu (found 'fp16')"),
+        (("run", "--device", "cpu"), 2, "needs a CUDA device, but this run is on cpu (found 'fp16')"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_who_computes_nothing_needs_no_gpu(
+    place: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    code: int,
+    text: str,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    half = ("--set", "stages.autoencoder.precision=fp16")
+    assert main([*words, str(place.pipelines / "trained.toml"), *half]) == code
+    assert text in "".join(capsys.readouterr())
+
+
 def test_another_performers_weights_are_refused(checked: Checked, weights: Path) -> None:
     stranger = synthetic_identity().consent.model_copy(update={"performer": "somebody else"})
     write_synthetic_trained(weights, synthetic_comb(64), consents={"hero": stranger})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def killed(delivery: Path, *numbers: int) -> Journal:
     for number in numbers:
         written(journal, delivery, number)
     return journal
+
+
+def aged(path: Path) -> None:
+    """As if nobody had noted anything for two days."""
+    long_ago = time.time() - 2 * 24 * 60 * 60
+    os.utime(path, (long_ago, long_ago))
 
 
 def reported(journal: Journal, delivery: Path) -> Path:
@@ -103,12 +110,32 @@ def test_a_report_takes_the_place_of_journals_and_of_no_more(delivery: Path) -> 
     written(other, delivery, 6)
     journal = killed(delivery, 1, 2)  # the first frame once more, with the same bits
     assert len(journals_of(delivery)) == 3
+    for path in journals_of(delivery):
+        aged(path)
     reported(journal, delivery)
     journal.forget()
     assert len(journals_of(delivery)) == 1, "of a frame that the report knows nothing of"
     found = Standing.of(delivery, KEYS)
     assert (set(found.done), found.unreported) == ({1, 2, 6}, {6})
     assert older.notes[1].files["x.1.exr"].sha256 == journal.notes[1].files["x.1.exr"].sha256
+
+
+@pytest.mark.parametrize("text", ["", '{"frame": 3, "fac', "\n"], ids=["empty", "half a note", "no note"])
+def test_who_may_be_at_work_keeps_the_own_notes(delivery: Path, text: str) -> None:
+    """A run that has noted nothing yet, or nothing that is new, may do so in the next moment; how old its file is does
+    not matter then."""
+    begun = delivery.with_name(f".{delivery.name}.1-6.0123456789ab.jsonl")
+    begun.write_text(text)
+    aged(begun)
+    killed(delivery, 1)  # or at work still
+    journal = killed(delivery, 1, 2)
+    (other,) = (path for path in journals_of(delivery) if path != begun and path.read_text().count("\n") == 1)
+    reported(journal, delivery)
+    journal.forget()
+    assert set(journals_of(delivery)) == {begun, other}
+    aged(other)
+    journal.forget()
+    assert set(journals_of(delivery)) == {begun}
 
 
 def test_of_files_that_say_it_themselves_nobody_else_is_asked(delivery: Path) -> None:

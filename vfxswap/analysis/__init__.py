@@ -18,7 +18,7 @@ from vfxswap.analysis.file import (
     read_head,
     write_analysis,
 )
-from vfxswap.analysis.found import Found, FoundFace, FoundFrame, exact, exact_points
+from vfxswap.analysis.found import Found, FoundFace, FoundFrame, exact, exact_points, same_faces
 
 __all__ = [
     "Analysis",
@@ -41,6 +41,7 @@ __all__ = [
     "read_analysis",
     "read_edits",
     "read_head",
+    "same_faces",
     "settled",
     "write_analysis",
     "write_edits",

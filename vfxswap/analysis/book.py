@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vfxswap.analysis.file import Analysis, Head, extend_analysis, merged
 from vfxswap.analysis.found import FoundFrame
+from vfxswap.errors import VfxswapError
 
 _SAVE_FRAMES = 512
 """New frames after which they are brought to the file, so that a run that is killed leaves most of them."""
@@ -36,7 +37,12 @@ class Book:
         self.path, self._head, self._replaces = path, head, replaces
         self._known, self._new = dict(known), dict[int, FoundFrame]()
         self._needed = frozenset(needed)
+        self._due = _SAVE_FRAMES
         self._lock, self._file = threading.Lock(), threading.Lock()
+        self.is_closed = False
+        """See `close`."""
+        self.trouble: VfxswapError | None = None
+        """Why frames did not go to the file when they were due, the first time; a later `save` may have done so."""
 
     def frame(self, number: int) -> FoundFrame | None:
         """What is known of a frame."""
@@ -58,19 +64,31 @@ class Book:
     def add(self, frames: Iterable[FoundFrame]) -> None:
         """Puts down what was found; from time to time it goes to the file.
 
-        Raises:
-            VfxswapError: The file cannot be written.
+        Where that cannot be done, `trouble` says why, and it is tried again after some more frames: whoever finds faces
+        is not to blame, and needs no file.
         """
         with self._lock:
             fresh = {frame.number: frame for frame in frames}
             self._known = dict(merged(self._known, fresh))
-            self._new = dict(merged(self._new, fresh))
-            is_time = len(self._new) >= _SAVE_FRAMES
+            if not self.is_closed:
+                self._new = dict(merged(self._new, fresh))
+            is_time = len(self._new) >= self._due
         if is_time:
-            self.save()
+            try:
+                self.save()
+            except VfxswapError as error:
+                self.trouble = self.trouble or error
+
+    def close(self) -> None:
+        """Has what is put down from now on stay out of the file.
+
+        For a plate that cannot be read to its end now and may be the next time: tracks and cuts are others then.
+        """
+        with self._lock:
+            self.is_closed = True
 
     def save(self) -> int:
-        """Brings what is new to the file; gives the number of frames.
+        """Brings what is new to the file; gives the number of frames. What cannot be written stays for the next time.
 
         Raises:
             MediaError: The file cannot be written.
@@ -79,7 +97,16 @@ class Book:
         with self._file:
             with self._lock:
                 new, self._new = self._new, {}
-            if new:
-                extend_analysis(self.path, Analysis(self._head, new), replaces=self._replaces)
-                self._replaces = False
+            due = _SAVE_FRAMES
+            try:
+                if new:
+                    extend_analysis(self.path, Analysis(self._head, new), replaces=self._replaces)
+                    self._replaces = False
+            except BaseException:
+                with self._lock:
+                    self._new = dict(merged(new, self._new))
+                    due += len(self._new)
+                raise
+            finally:
+                self._due = due
             return len(new)

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vfxswap.analysis.found import Found
+from vfxswap.analysis.found import Found, FoundFrame, same_faces
 from vfxswap.analysis.pack import packed, unpacked
 from vfxswap.errors import MediaError, UsageError
 from vfxswap.files import make_folder, whole
@@ -118,7 +118,7 @@ def _opened(path: Path) -> Iterator[Any]:
             pass
         with np.load(path, allow_pickle=False) as archive:
             yield archive
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (ValueError, KeyError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UsageError(
             f"the analysis file {path} is damaged or cannot be read: {said}; make it again with `vfxswap analyze"
@@ -189,9 +189,18 @@ def is_alike(head: Head, other: Head) -> bool:
 
 
 def merged(old: Found, new: Found) -> Found:
-    """Frames of both; of one that is in both, the one at which the aligner has looked."""
-    kept = {number: frame for number, frame in old.items() if frame.is_aligned and number in new}
-    return {**old, **new, **{number: frame for number, frame in kept.items() if not new[number].is_aligned}}
+    """Frames of both; of one that is in both, the new one, or the old one if the aligner looked at the same faces."""
+    kept = {number: frame for number, frame in old.items() if number in new and _knows_more(frame, new[number])}
+    return {**old, **new, **kept}
+
+
+def _knows_more(old: FoundFrame, new: FoundFrame) -> bool:
+    """Whether the aligner has looked at the very faces of a new frame, which it has not looked at.
+
+    Other faces may be tracks of a tracker that did not see all of the plate, which do not go together with new ones.
+    """
+    is_same = old.cut_before == new.cut_before and same_faces(old.faces, new.faces)
+    return is_same and old.is_aligned and not new.is_aligned
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +36,33 @@ class FoundFrame:
 
 Found = Mapping[int, FoundFrame]
 """By frame number."""
+
+
+def same_faces(one: Sequence[FoundFace], other: Sequence[FoundFace]) -> bool:
+    """Whether the same faces were found, to the last bit, whatever the aligner made of them."""
+    return len(one) == len(other) and all(
+        _same(a.detection, b.detection) and a.notes == b.notes for a, b in zip(one, other, strict=True)
+    )
+
+
+def _same(one: Detection, other: Detection) -> bool:
+    return (
+        (one.box, one.score, one.track) == (other.box, other.score, other.track)
+        and _same_points(one.five, other.five)
+        and _same_dense(one.landmarks, other.landmarks)
+    )
+
+
+def _same_dense(one: Landmarks | None, other: Landmarks | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.scheme == other.scheme and _same_points(one.points, other.points)
+
+
+def _same_points(one: Points | None, other: Points | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)
 
 
 def exact(detection: Detection) -> Detection:

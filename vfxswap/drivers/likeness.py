@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vfxswap.alignment import CropSpec
+from vfxswap.analysis import EditedFace, exact_points
 from vfxswap.casting import cast_tracks, unlikeness
 from vfxswap.crops import PlateCutter
 from vfxswap.drivers.base import Shot
-from vfxswap.drivers.recall import Align, Known
+from vfxswap.drivers.recall import Align, Chosen, Known
 from vfxswap.frame import Detection, Frame
 from vfxswap.geometry import Landmarks
+from vfxswap.stage import Cutter
 from vfxswap.trackcast import TrackCast, TrackKey, pieces_of, sampled
 
 _LOOK = CropSpec("ffhq_512", 256)
@@ -31,7 +34,7 @@ class TrackCasting:
     """
 
     def __init__(self, shot: Shot, known: Known, align: Align) -> None:
-        self._shot, self._align, self._given = shot, align, known.given
+        self._shot, self._align, self._known, self._given = shot, align, known, known.given
         faces, cuts = _all(known)
         self._pieces = pieces_of(faces, cuts)
         self._shapes: defaultdict[TrackKey, list[Landmarks]] = defaultdict(list)
@@ -53,14 +56,26 @@ class TrackCasting:
         return sorted(self._wanted)
 
     def look(self, frames: Iterator[Frame]) -> None:
-        """Looks at them."""
+        """Looks at them; landmarks that are known already, or were set by hand, are taken as they are."""
         for frame in frames:
-            keys = self._wanted[frame.number]
-            faces = [face.detection for face in frame.faces if face.detection.track in keys]
-            cutter = PlateCutter([frame for _ in faces], self._shot.view)
-            for index, (face, marks) in enumerate(zip(faces, self._align(faces, cutter), strict=True)):
+            keys = self._wanted.get(frame.number)
+            if keys is None:
+                continue
+            seen = zip(frame.faces, _seen(self._known, frame.number), strict=True)
+            wanted = [(face.detection, marks) for face, marks in seen if marks.track in keys]
+            cutter = PlateCutter([frame for _ in wanted], self._shot.view)
+            for index, ((face, _), marks) in enumerate(zip(wanted, self._marks(wanted, cutter), strict=True)):
                 if marks is not None and face.track is not None:
                     self._compare(keys[face.track], marks, index, cutter)
+
+    def _marks(self, faces: Sequence[tuple[Detection, _Seen]], cutter: Cutter) -> list[Landmarks | None]:
+        """The landmarks of some faces; those that nobody knows are found."""
+        marks = [seen.landmarks for _, seen in faces]
+        anew = [i for i, (_, seen) in enumerate(faces) if not seen.is_known]
+        fresh = self._align([faces[i][0] for i in anew], Chosen(cutter, anew)) if anew else ()
+        for i, landmarks in zip(anew, fresh, strict=True):
+            marks[i] = None if landmarks is None else exact_points(landmarks)
+        return marks
 
     def _compare(self, key: TrackKey, marks: Landmarks, index: int, cutter: PlateCutter) -> None:
         self._shapes[key].append(marks)
@@ -84,21 +99,41 @@ class TrackCasting:
         return cast_tracks(self._shot.roles, self._pieces, unlike, self._given)
 
 
+class _Seen(NamedTuple):
+    """What is known of a face's landmarks before anybody looks at it."""
+
+    track: int | None
+    is_known: bool
+    """Whether it is not aligned: the aligner has looked at it, or somebody set its points."""
+    landmarks: Landmarks | None
+    """None where the aligner saw no face, too."""
+
+
+def _seen(known: Known, number: int) -> list[_Seen]:
+    """The faces of a frame, in their order, as edits leave them."""
+    frame = (known.found or {})[number]
+    if known.edits is None:
+        return [_Seen(face.detection.track, frame.is_aligned, face.landmarks) for face in frame.faces]
+    return [_seen_edited(face, is_aligned=frame.is_aligned) for face in known.edits.faces[number]]
+
+
+def _seen_edited(face: EditedFace, *, is_aligned: bool) -> _Seen:
+    if face.found is not None:
+        return _Seen(face.detection.track, is_aligned, face.found.landmarks)
+    return _Seen(face.detection.track, face.landmarks is not None, face.landmarks)
+
+
 def _recalled(known: Known, wanted: Mapping[int, Mapping[int, TrackKey]]) -> list[tuple[TrackKey, Landmarks]] | None:
-    """The landmarks that tracks are compared by, if an analysis has those of all of them."""
+    """The landmarks that tracks are compared by, if those of all of them are known."""
     marks: list[tuple[TrackKey, Landmarks]] = []
     for number in sorted(wanted):
-        frame = (known.found or {}).get(number)
-        if frame is None or not frame.is_aligned:
-            return None
-        faces = [(face.detection.track, face.landmarks) for face in frame.faces]
-        if known.edits is not None:
-            edited = known.edits.faces.get(number, ())
-            if any(face.found is None and face.landmarks is None for face in edited):
-                return None  # it is aligned anew
-            faces = [(f.detection.track, f.landmarks if f.found is None else f.found.landmarks) for f in edited]
-        keys: Mapping[int | None, TrackKey] = dict(wanted[number].items())
-        marks += [(keys[track], seen) for track, seen in faces if track in keys and seen is not None]
+        for track, is_known, landmarks in _seen(known, number):
+            if track is None or track not in wanted[number]:
+                continue
+            if not is_known:
+                return None
+            if landmarks is not None:
+                marks.append((wanted[number][track], landmarks))
     return marks
 
 

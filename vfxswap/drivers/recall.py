@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor
 
-from vfxswap.analysis import Book, EditedFace, FoundFace, FoundFrame, Settled, exact_points
+from vfxswap.analysis import Book, EditedFace, FoundFace, FoundFrame, Settled, exact_points, same_faces
 from vfxswap.casting import Given
 from vfxswap.crops import PlateCutter, View
 from vfxswap.drivers.base import Around, Shot, Step
-from vfxswap.errors import ShapeError
+from vfxswap.errors import MediaError, ShapeError
 from vfxswap.frame import Batch, Detection, Face, Frame, Tracked
 from vfxswap.geometry import Affine, Landmarks
 from vfxswap.stage import Cutter
 
+T = TypeVar("T")
 Align = Callable[[Sequence[Detection], Cutter], Sequence[Landmarks | None]]
 Tracks = Mapping[int, Sequence[Tracked]]
 """The faces of each frame of the plate, by its number."""
@@ -90,13 +92,33 @@ class EditedFaces(Step):
         return tuple(self._edited(frame) for frame in around.batch)
 
     def _edited(self, frame: Frame) -> Frame:
-        faces = self._settled.faces.get(frame.number, ())
+        faces = _looked_at(frame.number, self._settled.faces)
         return frame.with_faces([Face(face.detection, notes=face.notes) for face in faces])
 
 
 def with_tracked(frame: Frame, tracks: Tracks) -> Frame:
-    """A frame with the faces that are known of it."""
-    return frame.with_faces([Face(face.detection, notes=face.notes) for face in tracks[frame.number]])
+    """A frame with the faces that are known of it.
+
+    Raises:
+        MediaError: The frame was not there when the plate was looked at.
+    """
+    faces = _looked_at(frame.number, tracks)
+    return frame.with_faces([Face(face.detection, notes=face.notes) for face in faces])
+
+
+def _looked_at(number: int, faces: Mapping[int, Sequence[T]]) -> Sequence[T]:
+    """What is known of a frame since the plate was looked at.
+
+    Raises:
+        MediaError: The plate broke off before it then.
+    """
+    if number not in faces:
+        raise MediaError(
+            f"frame {number} was not seen when all of the plate was looked at before the run, as the plate broke off"
+            " before it; mend the plate, or, if it can be read again, run again with --overwrite",
+            frame=number,
+        )
+    return faces[number]
 
 
 def found_in(tracks: Tracks, cuts: frozenset[int]) -> dict[int, FoundFrame]:
@@ -194,7 +216,9 @@ class Marks:
     ) -> list[Landmarks | None]:
         book = self._known.book
         known = None if book is None else book.frames(batch.numbers)
-        if known is not None and all(frame.is_aligned for frame in known):
+        if known is not None and all(
+            frame.is_aligned and same_faces(frame.faces, faces) for frame, faces in zip(known, found, strict=True)
+        ):
             return [face.landmarks for frame in known for face in frame.faces]
         if cutter is None:
             cutter = PlateCutter([f for f, faces in zip(batch, found, strict=True) for _ in faces], self._view)
@@ -209,7 +233,7 @@ class Marks:
         """Of faces that are as they were found, what was found; points set by hand; the others are aligned."""
         marks = [face.landmarks if face.found is None else places[id(face.found)] for face in faces]
         anew = [i for i, face in enumerate(faces) if face.found is None and face.landmarks is None]
-        fresh = self._aligned([faces[i].detection for i in anew], _Chosen(cutter, anew))
+        fresh = self._aligned([faces[i].detection for i in anew], Chosen(cutter, anew))
         for i, landmarks in zip(anew, fresh, strict=True):
             marks[i] = landmarks
         return marks
@@ -233,8 +257,13 @@ def _put_down(
         yield FoundFrame(frame.number, frame.cut_before, aligned, is_aligned=True)
 
 
-class _Chosen(Cutter):
-    """Cuts around some of the faces that a cutter has."""
+class Chosen(Cutter):
+    """Cuts around some of the faces that a cutter has.
+
+    Args:
+        cutter: For all of them.
+        places: Those that are asked for, by their index there.
+    """
 
     def __init__(self, cutter: Cutter, places: Sequence[int]) -> None:
         self._cutter, self._places = cutter, places

@@ -62,9 +62,11 @@ def assemble(
         UsageError: There is another movie of that name.
         Cancelled: Interrupted from the keyboard; no movie is left, the frames stay.
     """
-    movie = _Movie(plan, host, progress) if needs_assembly(plan) else None
-    report = _sequence(plan, host) if movie is None else movie.made(overwrite=overwrite, keep=keep)
-    hand_over(plan)
+    if needs_assembly(plan):
+        made, report = _Movie(plan, host, progress).made(overwrite=overwrite, keep=keep)
+    else:
+        made, report = _sequence(plan, host)
+    hand_over(made)
     return report
 
 
@@ -74,8 +76,8 @@ def _plans(plan: Pipeline) -> Iterator[Pipeline]:
         yield with_keys(replace(plan, device=kind))
 
 
-def _sequence(plan: Pipeline, host: Host) -> Report:
-    """Looks whether all frames are there, and makes one report of the chunks' own."""
+def _sequence(plan: Pipeline, host: Host) -> tuple[Pipeline, Report]:
+    """Looks whether all frames are there, and makes one report of the chunks' own; and says by what they were made."""
     start = time.perf_counter()
     best = FrameRange.of(())
     for made in _plans(plan):
@@ -86,7 +88,7 @@ def _sequence(plan: Pipeline, host: Host) -> Report:
             report.made_of = {number: note.facts for number, note in found.done.items()}
             report.outputs = tuple(FramePattern(made.delivery_path).paths(made.frames))
             report.wall_seconds = time.perf_counter() - start
-            return _written(report, made)
+            return made, _written(report, made)
         best = max(best, FrameRange.of(found.done), key=len)
     raise _incomplete(plan, FrameRange.of(set(plan.frames) - set(best)))
 
@@ -128,7 +130,8 @@ class _Movie:
         self._store = FramePattern(store_path(plan.delivery_path))
         self._pace = Pace(len(plan.frames), progress)
 
-    def made(self, *, overwrite: bool, keep: bool) -> Report:
+    def made(self, *, overwrite: bool, keep: bool) -> tuple[Pipeline, Report]:
+        """By what its frames were made, and the report."""
         if self._plan.delivery_path.exists() and not overwrite:
             return self._standing()
         plan, stored = self._found()
@@ -149,12 +152,13 @@ class _Movie:
             _written(report, plan)
         if not keep:
             shutil.rmtree(self._store.pattern.parent, ignore_errors=True)
-        return report
+        return plan, report
 
-    def _standing(self) -> Report:
+    def _standing(self) -> tuple[Pipeline, Report]:
         plan = self._plan
-        if is_finished(plan, {made.key for made in _plans(plan)}):
-            return Report(outputs=(plan.delivery_path,), already_done=True, path=own_report(plan))
+        made = next((made for made in _plans(plan) if is_finished(made, {made.key})), None)
+        if made is not None:
+            return made, Report(outputs=(plan.delivery_path,), already_done=True, path=own_report(plan))
         raise UsageError(
             f"{plan.delivery_path} is there already and was made from other settings, another plate or other versions;"
             " deliver elsewhere with --out, or replace it with --overwrite"
@@ -179,7 +183,7 @@ class _Movie:
         plan = self._plan
         first, last = plan.frames[0], plan.frames[-1]
         with (
-            plan.reader(plan.plate_path) as reader,
+            plan.reader.opened(plan.plate_path, plan.shot.layer) as reader,
             plan.writer(
                 plan.delivery_path, plan.writer_options, like=plan.plate, tags=plan.tags, first=first, last=last
             ) as writer,

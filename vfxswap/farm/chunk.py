@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from vfxswap.clock import FrameRange
-from vfxswap.delivered import own_report
+from vfxswap.delivered import Found, own_report
 from vfxswap.errors import UsageError
 from vfxswap.farm.store import FrameStore, heads, store_path
-from vfxswap.files import FramePattern
+from vfxswap.files import FramePattern, stamp_of
 from vfxswap.framekeys import FrameKeys
 from vfxswap.host import Host
 from vfxswap.pipeline import Pipeline
 from vfxswap.render import ProgressCallback, render
 from vfxswap.report import Report, past_run
+
+Stamps = Mapping[int, tuple[int, int]]
+"""Bytes and times of the files of frames, by number."""
+
+
+def stamps_of(plan: Pipeline) -> Stamps:
+    """What is there of a job's frames, or of those that wait for its movie."""
+    pattern = FramePattern(store_path(plan.delivery_path) if needs_assembly(plan) else plan.delivery_path)
+    return {number: stamp_of(path) for number, path in pattern.existing().items() if number in plan.frames}
 
 
 def needs_assembly(plan: Pipeline) -> bool:
@@ -65,6 +74,7 @@ def run_chunk(
     host: Host,
     *,
     overwrite: bool = False,
+    before: Stamps | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Report:
@@ -78,6 +88,8 @@ def run_chunk(
         chunk: The frames of this chunk.
         host: The plugins.
         overwrite: Whether frames that are there are made again.
+        before: What was there before the job began, so that a chunk which is tried again goes on after what it has
+            overwritten; None overwrites all.
         workers: Threads that run stages; None for one a core.
         progress: Is told after each frame.
 
@@ -95,7 +107,16 @@ def run_chunk(
         if not overwrite and is_finished(plan, {plan.key}):
             return Report(outputs=(plan.delivery_path,), already_done=True)
         _remove_outdated(part, host)
+    if overwrite and before is not None and (own := _made_since(part, host, before)):
+        rest = FrameRange.of(set(part.frames) - own)
+        part, overwrite = replace(part, frames=rest or part.frames), bool(rest)
     return render(part, host, overwrite=overwrite, workers=workers, progress=progress)
+
+
+def _made_since(part: Pipeline, host: Host, before: Stamps) -> set[int]:
+    """Frames whose files are others than before the job began, and are what it makes: an earlier try wrote them."""
+    fresh = {number for number, stamp in stamps_of(part).items() if stamp != before.get(number)}
+    return fresh & Found.of(part, host).past.done.keys() if fresh else fresh
 
 
 def _remove_outdated(part: Pipeline, host: Host) -> None:

@@ -18,7 +18,7 @@ from vfxswap.clock import FrameRange
 from vfxswap.delivered import Found
 from vfxswap.errors import ChunkFailed, UsageError
 from vfxswap.farm.assemble import assemble
-from vfxswap.farm.chunk import needs_assembly
+from vfxswap.farm.chunk import Stamps, needs_assembly, stamps_of
 from vfxswap.farm.look import look
 from vfxswap.farm.order import Order
 from vfxswap.farm.pace import Pace
@@ -103,7 +103,7 @@ def run(
         share = -(-len(job.frames) // len(devices.names))
         job = planned(plan, order, host, Needs(share))
     look(plan, host)
-    with _crew(job, devices, overwrite=overwrite) as crew:
+    with _crew(job, devices, overwrite=overwrite, before=stamps_of(plan) if overwrite else {}) as crew:
         _Foreman(job, devices, crew, Pace(len(job.frames), progress)).go()
     return assemble(plan, host, overwrite=overwrite)
 
@@ -152,6 +152,8 @@ class _Crew:
     job: FarmPlan
     devices: Devices
     overwrite: bool
+    before: Stamps
+    """See `Task`."""
     words: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = field(default_factory=queue.SimpleQueue)
     workers: list[_Worker] = field(default_factory=list)
 
@@ -166,7 +168,7 @@ class _Crew:
         worker.ears = threading.Thread(target=self._listen, args=(worker,), name=f"hears {device}", daemon=True)
         worker.ears.start()
         order = replace(self.job.order, frames=str(self.job.frames), device=device)
-        worker.begin(Task(order, self.overwrite, self.devices.threads()))
+        worker.begin(Task(order, self.overwrite, self.devices.threads(), self.before))
         return worker
 
     def _listen(self, worker: _Worker) -> None:
@@ -199,8 +201,8 @@ class _Crew:
 
 
 @contextmanager
-def _crew(job: FarmPlan, devices: Devices, *, overwrite: bool) -> Iterator[_Crew]:
-    crew = _Crew(job, devices, overwrite)
+def _crew(job: FarmPlan, devices: Devices, *, overwrite: bool, before: Stamps) -> Iterator[_Crew]:
+    crew = _Crew(job, devices, overwrite, before)
     try:
         yield crew
     finally:

@@ -152,4 +152,4 @@ def text(plan: FarmPlan, *, command: str = "vfxswap") -> str:
     decode_job_template(template=made, supported_extensions=["TASK_CHUNKING"])
     written: str = yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=120)
     values = " ".join(shlex.quote(word) for name, path in paths(plan).items() for word in ("-p", f"{name}={path}"))
-    return f"# Here: openjd run JOB.yaml --step Assemble --run-dependencies {values}\n{written}"
+    return f"# Here: openjd run job.yaml --step Assemble --run-dependencies {values}\n{written}"

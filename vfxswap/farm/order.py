@@ -39,12 +39,13 @@ class Order:
             plugin_path=tuple(folder.absolute() for folder in self.plugin_path),
         )
 
-    def loaded(self, host: Host, device: str | None = None) -> Pipeline:
+    def loaded(self, host: Host, device: str | None = None, *, is_elsewhere: bool = False) -> Pipeline:
         """The pipeline, checked.
 
         Args:
             host: The plugins.
-            device: Where to compute, instead of what is asked for: who only plans or assembles needs no GPU.
+            device: Where to compute, instead of what is asked for.
+            is_elsewhere: Whether other machines compute: who only plans or assembles needs no GPU.
 
         Raises:
             PipelineError: The file, or what it names, is wrong; holds all problems.
@@ -58,6 +59,7 @@ class Order:
             out=self.out,
             frames=self.frames,
             device=device or self.device,
+            is_elsewhere=is_elsewhere,
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from vfxswap.clock import FrameRange
 from vfxswap.errors import Cancelled, ChunkFailed, PluginError, Retryable, UsageError, VfxswapError
 from vfxswap.farm.assemble import assemble
-from vfxswap.farm.chunk import needs_assembly, run_chunk
+from vfxswap.farm.chunk import Stamps, needs_assembly, run_chunk, stamps_of
 from vfxswap.farm.look import look
 from vfxswap.farm.order import Order
 from vfxswap.farm.pace import Pace
@@ -79,7 +79,7 @@ def run(
     ray = _imported()
     if cluster.retries < 0:
         raise UsageError(f"retries must be 0 or more, got {cluster.retries}")
-    plan = order.loaded(host, "cpu")
+    plan = order.loaded(host, is_elsewhere=True)
     job = planned(plan, order, host, Needs(cluster.chunk_frames))
     if needs_assembly(plan) and plan.delivery_path.exists() and not overwrite:
         return assemble(plan, host)  # is done already, or is another movie
@@ -93,22 +93,37 @@ def run(
             _look_at(
                 ray, first.options(name=f"{job.name} analyze").remote(order, threads), plan.frames, cluster.retries
             )
+        before = stamps_of(plan) if overwrite else None
         waiting = {
-            task.options(name=f"{job.name} {chunk}").remote(order, str(chunk), overwrite, threads): chunk
+            task.options(name=f"{job.name} {chunk}").remote(order, str(chunk), _within(before, chunk), threads): chunk
             for chunk in job.chunks
         }
         _wait(ray, waiting, Pace(len(job.frames), progress), cluster.retries)
     return assemble(plan, host, overwrite=overwrite)
 
 
-def work(order: Order, chunk: str, overwrite: bool, threads: int) -> dict[str, Any]:
+def _within(stamps: Stamps | None, chunk: FrameRange) -> Stamps | None:
+    return None if stamps is None else {number: stamp for number, stamp in stamps.items() if number in chunk}
+
+
+def work(order: Order, chunk: str, before: Stamps | None, threads: int) -> dict[str, Any]:
     """One chunk, in a worker; what comes back is plain, as errors of the house do not travel.
+
+    Args:
+        order: The job.
+        chunk: Its frames.
+        before: What was there of these before the job began, which is overwritten; None overwrites nothing.
+        threads: That run stages.
 
     Raises:
         TryAgain: The device's memory was too small; Ray tries again.
     """
-    frames = FrameRange.parse(chunk)
-    return _told(lambda host: run_chunk(order.loaded(host), frames, host, overwrite=overwrite, workers=threads), order)
+    frames, overwrite = FrameRange.parse(chunk), before is not None
+
+    def make(host: Host) -> Report:
+        return run_chunk(order.loaded(host), frames, host, overwrite=overwrite, before=before, workers=threads)
+
+    return _told(make, order)
 
 
 def analyze(order: Order, threads: int) -> dict[str, Any]:

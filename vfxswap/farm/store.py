@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,6 +38,9 @@ _LAYER = "layer."
 
 _NOBODYS = FrameKey("", "")
 """Of a frame that no run made."""
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and `zipfile` raise at a file that is empty, cut off or changed: any bit of it."""
 
 Corner = tuple[int, int] | None
 """Row and column of a plane's first changed sample; None where nothing is changed."""
@@ -182,7 +186,7 @@ def _head_or_none(path: Path) -> StoredFrame | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return _head(stored)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except _DAMAGE:
         return None
 
 
@@ -216,7 +220,7 @@ def restored(plate: Frame, path: Path) -> Frame:
             layers = {
                 name: Layer(Box(*box), stored[f"{_LAYER}{place}"]) for place, (name, box) in enumerate(head.layers)
             }
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise MediaError(
             f"{path} cannot be read ({error}); delete it, run its chunk again, and assemble then",
             path=path,

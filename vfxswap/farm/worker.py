@@ -12,13 +12,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from vfxswap.clock import FrameRange
 from vfxswap.errors import Cancelled, ExitCode, Retryable, VfxswapError
-from vfxswap.farm.chunk import run_chunk
+from vfxswap.farm.chunk import Stamps, run_chunk
 from vfxswap.farm.order import Order
 from vfxswap.host import Host
 from vfxswap.pipeline import Pipeline
@@ -36,6 +36,8 @@ class Task:
     overwrite: bool
     threads: int | None
     """That run stages; None for as many as the device wants."""
+    before: Stamps = field(default_factory=dict)
+    """What was there of the job's frames: what is another file by now was overwritten by this job."""
 
     @property
     def line(self) -> str:
@@ -46,8 +48,9 @@ class Task:
     def read(cls, line: str) -> Task:
         """As it is understood."""
         said: dict[str, Any] = json.loads(line)
-        order = {field.name: _understood(field.name, said["order"][field.name]) for field in fields(Order)}
-        return cls(Order(**order), said["overwrite"], said["threads"])
+        order = {each.name: _understood(each.name, said["order"][each.name]) for each in fields(Order)}
+        before = {int(number): (int(size), int(time)) for number, (size, time) in said["before"].items()}
+        return cls(Order(**order), said["overwrite"], said["threads"], before)
 
 
 def _understood(name: str, value: Any) -> Any:
@@ -94,7 +97,7 @@ def _make(plan: Pipeline, chunk: FrameRange, host: Host, task: Task, speech: Tex
         if not progress.is_survey:
             _say(speech, {"frame": progress.frame})
 
-    run_chunk(plan, chunk, host, overwrite=task.overwrite, workers=task.threads, progress=tell)
+    run_chunk(plan, chunk, host, overwrite=task.overwrite, before=task.before, workers=task.threads, progress=tell)
 
 
 def _say(speech: TextIO, what: dict[str, Any]) -> None:

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from vfxswap.clock import FrameRange
 from vfxswap.errors import Cancelled, UsageError
+from vfxswap.farm.assemble import assemble
+from vfxswap.farm.chunk import run_chunk
+from vfxswap.farm.order import Order
 from vfxswap.report import Progress, Report
 
 CHUNKS = ("1001-1002", "1003", "1004-1005")
@@ -95,3 +99,21 @@ def test_the_whole_takes_what_a_stopped_chunk_made(plate: Any) -> None:
     report = plate.run()
     assert [record.frame for record in report.frames] == [number for number in plate.numbers if number not in there]
     assert {number: plate.out(number).stat().st_mtime_ns for number in there} == there
+
+
+RIGHT = 'layer = "right"\nrate = 24'
+SHOWN = 'codec = "ffv1"\ndisplay = "Rec.1886 Rec.709 - Display"\nview = "ACES 2.0 - SDR 100 nits (Rec.709)"'
+
+
+def test_a_movie_of_one_of_a_plates_layers_is_put_together_of_chunks(job: Any, exr: Any) -> None:
+    """Whoever assembles it looks at the same layer as those who made the chunks."""
+    names = [f"{view}{letter}" for view in ("", "right.") for letter in "RGB"]
+    for number in job.numbers:
+        head = exr.header((0, 0), (256, 256), multiView=["left", "right"])
+        job.write(number, (head, {name: exr.smooth(i) for i, name in enumerate(names)}))
+    (whole,) = job.run(shot=RIGHT, delivery=SHOWN, out=job.root / "whole.mkv").outputs
+    plan = Order(job.root / "job.toml", out=job.root / "chunks.mkv", device="cpu").loaded(job.host)
+    for chunk in CHUNKS:
+        run_chunk(plan, FrameRange.parse(chunk), job.host)
+    (made,) = assemble(plan, job.host).outputs
+    assert made.read_bytes() == whole.read_bytes()

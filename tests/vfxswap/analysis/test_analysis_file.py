@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +222,8 @@ def test_a_later_version_is_told_as_such(tmp_path: Path, analysis: Analysis) -> 
 def test_frames_of_both_are_kept_and_an_aligners_look_is_never_lost(tmp_path: Path, analysis: Analysis) -> None:
     path = tmp_path / "sh010.analysis.npz"
     extend_analysis(path, analysis)
-    unaligned = FoundFrame(1001, cut_before=False, faces=(face(1, scheme=None),))
+    seen = tuple(replace(face, landmarks=None) for face in analysis.found[1001].faces)
+    unaligned = FoundFrame(1001, cut_before=False, faces=seen)
     aligned = FoundFrame(1007, cut_before=False, faces=(face(4, track=-3),), is_aligned=True)
     new = FoundFrame(1010, cut_before=False, is_aligned=True)
     extend_analysis(path, Analysis(HEAD, {1001: unaligned, 1007: aligned, 1010: new}))
@@ -229,6 +231,32 @@ def test_frames_of_both_are_kept_and_an_aligners_look_is_never_lost(tmp_path: Pa
     assert list(there) == [1001, 1002, 1003, 1007, 1010]
     assert same(there[1001], analysis.found[1001])
     assert same(there[1007], aligned)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: replace(frame, faces=frame.faces[:1]),
+        lambda frame: replace(frame, faces=frame.faces[::-1]),
+        lambda frame: replace(frame, cut_before=True),
+        lambda frame: replace(frame, faces=tuple(map(_of_another_track, frame.faces))),
+        lambda frame: replace(frame, faces=tuple(replace(face, notes=("bridged",)) for face in frame.faces)),
+    ],
+    ids=["a face less", "another order", "a cut", "another track", "other notes"],
+)
+def test_what_was_found_of_other_faces_does_not_stay(
+    tmp_path: Path, analysis: Analysis, change: Callable[[FoundFrame], FoundFrame]
+) -> None:
+    """Landmarks of the tracks of a part of the plate do not go together with tracks of the whole."""
+    path = tmp_path / "sh010.analysis.npz"
+    extend_analysis(path, analysis)
+    new = replace(change(analysis.found[1001]), is_aligned=False)
+    extend_analysis(path, Analysis(HEAD, {1001: new}))
+    assert same(read_analysis(path).found[1001], new)
+
+
+def _of_another_track(face: FoundFace) -> FoundFace:
+    return replace(face, detection=replace(face.detection, track=9))
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vfxswap.analysis import FoundFace, FoundFrame
+from vfxswap.analysis import EditedFace, FoundFace, FoundFrame, Settled
 from vfxswap.casting import Role
 from vfxswap.crops import View
 from vfxswap.drivers.base import Shot
 from vfxswap.drivers.likeness import TrackCasting
-from vfxswap.drivers.recall import Known
+from vfxswap.drivers.recall import Align, Known
 from vfxswap.frame import Detection, Face, Frame
 from vfxswap.geometry import Landmarks, Points
 from vfxswap.pipeline.tables import FaceRule
@@ -73,6 +73,28 @@ def casting_of(role: Role, **options: object) -> TrackCasting:
     return TrackCasting(shot, Known(found=found), align)
 
 
+def edited_casting(role: Role, *, is_known: bool, aligner: Align, **options: object) -> TrackCasting:
+    """The same, with the points of track 1 set by hand, to those of a third person; with an analysis or without."""
+    found, edited = dict[int, FoundFrame](), dict[int, tuple[EditedFace, ...]]()
+    for number in range(1, COUNT + 1):
+        seen = [FoundFace(face, landmarks=_known(face) if is_known else None) for face in faces(number)]
+        found[number] = FoundFrame(number, number == CUT, tuple(seen), is_aligned=is_known)
+        edited[number] = tuple(_by_hand(face) for face in seen)
+    view = View(synthetic_frame(1).plate.tags, 0, torch.device("cpu"))
+    shot = Shot(view=view, first=1, last=COUNT, roles=(role,), is_tracked=True, **options)  # type: ignore[arg-type]
+    return TrackCasting(shot, Known(found=found, edits=Settled(edited, {})), aligner)
+
+
+def _known(face: Detection) -> Landmarks:
+    return shape(person_of(face.track or 0), face.box)
+
+
+def _by_hand(face: FoundFace) -> EditedFace:
+    if face.detection.track != 1:
+        return EditedFace(face.detection, found=face)
+    return EditedFace(face.detection, landmarks=shape(3, face.detection.box))
+
+
 LIKE = FaceRule.model_construct(by="like", rank=1, still=None)
 
 
@@ -97,6 +119,42 @@ def test_a_recogniser_has_the_word_if_there_is_one() -> None:
     casting = casting_of(role, recognise=brightness)
     casting.look(map(frame, casting.frames))
     assert casting.cast().taken == {(1, 1): "lead", (CUT, 4): "lead"}
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["found", "known"])
+def test_points_that_were_set_by_hand_are_what_is_compared(*, is_known: bool) -> None:
+    """With an analysis and without; only faces of which nobody knows are aligned."""
+    shown: list[int | None] = []
+
+    def aligner(detections: Sequence[Detection], cut: Cutter) -> list[Landmarks | None]:
+        shown.extend(face.track for face in detections)
+        return align(detections, cut)
+
+    role = Role("lead", LIKE, shape(3, BOXES[1]))
+    casting = edited_casting(role, is_known=is_known, aligner=aligner)
+    assert bool(casting.frames) is not is_known
+    casting.look(map(frame, casting.frames))
+    assert set(shown) == (set() if is_known else {2, 3, 4})
+    assert casting.cast().taken[1, 1] == "lead"
+    assert (1, 2) not in casting.cast().taken
+
+
+def test_a_recogniser_is_shown_faces_by_their_points_whoever_knew_them() -> None:
+    light = brightness(torch.full((3, 4, 4), 0.75), np.full((5, 2), 2.0))
+    role = Role("lead", LIKE, shape(3, BOXES[1]), light)
+    pieces: list[list[float]] = []
+    for is_known in (False, True):
+        seen = list[float]()
+        pieces.append(seen)
+
+        def recognise(picture: Tensor, five: Points, seen: list[float] = seen) -> NDArray[np.float32]:
+            seen.append(float(picture.sum()))
+            return brightness(picture, five)
+
+        casting = edited_casting(role, is_known=is_known, aligner=align, recognise=recognise)
+        casting.look(map(frame, casting.frames))
+        assert (CUT, 4) in casting.cast().taken
+    assert pieces[0] == pieces[1]
 
 
 def test_ranks_look_at_nothing() -> None:

@@ -11,7 +11,7 @@ import torch
 from vfxswap.crops import View
 from vfxswap.drivers.base import Around, Shot
 from vfxswap.drivers.tracking import TrackerDriver
-from vfxswap.errors import ShapeError
+from vfxswap.errors import MediaError, ShapeError
 from vfxswap.frame import Batch, Face, Frame, Sighting, Tracked
 from vfxswap.pipeline.order import Link, order_problems
 from vfxswap.stage import Aligner, Blend, Detector, StageOptions, Swapper, Tracker
@@ -61,6 +61,13 @@ def test_frames_get_its_faces_in_place_of_the_detectors() -> None:
     (frame,) = driver.frames(Around((), Batch((frames(1003)[0],)), (), {1003}))
     (face,) = frame.faces
     assert (face.detection.track, face.notes, face.landmarks) == (1003, ("bridged",), None)
+
+
+def test_a_frame_that_it_was_not_shown_is_named() -> None:
+    driver = driven(Numbers(StageOptions(), setting()), 1001, 1002)
+    with pytest.raises(MediaError, match=r"frame 1003 was not seen .* as the plate broke off before it") as caught:
+        driver.frames(Around((), Batch((frames(1003)[0],)), (), {1003}))
+    assert caught.value.frame == 1003
 
 
 def _less(found: Found) -> Found:

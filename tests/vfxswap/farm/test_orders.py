@@ -102,7 +102,7 @@ def test_the_openjd_template_is_what_the_specification_allows(plans: Plans, proj
     plan = plans(needs=needs, **order)
     written = openjd.text(plan, command="run-vfxswap")
     first, _, _ = written.partition("\n")
-    assert first.startswith("# Here: openjd run JOB.yaml --step Assemble --run-dependencies ")
+    assert first.startswith("# Here: openjd run job.yaml --step Assemble --run-dependencies ")
     assert f"-p Pipeline={project}/job.toml -p PlateFolder={project} -p DeliveryFolder={project}/out" in first
     job = yaml.safe_load(written)
     assert job == openjd.template(plan, command="run-vfxswap")

@@ -138,6 +138,34 @@ def test_files_are_known_by_their_key_and_damage_is_seen(pattern: Path) -> None:
         restored(half_frame(2), path)
 
 
+@pytest.mark.parametrize("content", [b"", b"P", b"PK\x05\x06", b"\x93NUMPY\x01\x00", b"not an archive" * 9])
+def test_what_is_no_file_of_frames_is_said_whatever_it_is(pattern: Path, content: bytes) -> None:
+    """Such as the empty file that a machine which goes down leaves."""
+    pattern.parent.mkdir()
+    path = FramePattern(pattern).path(1)
+    path.write_bytes(content)
+    assert heads(pattern) == {1: None}
+    assert FrameStore.notes(pattern) == {}
+    with pytest.raises(MediaError, match=r"cannot be read .*; delete it, run its chunk again"):
+        restored(half_frame(), path)
+
+
+def test_whatever_byte_of_a_file_is_wrong_it_is_damaged_or_as_good_as_before(pattern: Path) -> None:
+    plate = synthetic_frame(2)
+    with store(pattern) as writer:
+        writer.write(plate)
+        (path,) = writer.finish()
+    whole = path.read_bytes()
+    for place, byte in enumerate(whole):
+        for bit in {0, place % 8}:
+            path.write_bytes(whole[:place] + bytes([byte ^ (1 << bit)]) + whole[place + 1 :])
+            if heads(pattern)[2] is None:
+                with pytest.raises(MediaError, match="cannot be read"):
+                    restored(plate, path)
+            else:
+                assert restored(plate, path) is plate
+
+
 def test_nothing_is_unpickled(pattern: Path) -> None:
     pattern.parent.mkdir()
     path = FramePattern(pattern).path(1)
