@@ -29,4 +29,4 @@ class Brief:
     face_space: str
     """The colour space of the crops that stages see."""
     device: str
-    """`cpu`, `cuda:0` ...; empty where the one that was asked for cannot be had."""
+    """`cpu`, `cuda:0` ...; empty where it is not known: others compute, or nobody, or it is not here."""

@@ -21,6 +21,13 @@ from vfxswap.errors import FrameFailed, OutOfMemory, Refused, Retryable
 from vfxswap.frame import Batch
 from vfxswap.stage import Span
 
+_OUT_OF_MEMORY = (
+    *("Failed to allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+    *("out of memory", "DefaultCPUAllocator", "Insufficient memory", "std::bad_alloc"),
+)
+"""What libraries say whose errors for it are of no kind of their own: ONNX Runtime with cuBLAS and cuDNN, CUDA and
+Metal, torch on a CPU, OpenCV, and whoever passes on what C++ says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Station:
@@ -146,15 +153,32 @@ def blamed(station: Station, around: Around) -> Batch:
         return station.step.work(around)
     except (Refused, Retryable):
         raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfMemory(
-            f"stage {station.label!r} ran out of memory at frames {around.batch.numbers[0]}-{around.batch.numbers[-1]};"
-            " use a smaller crop_size, or fewer workers"
-        ) from error
     except Exception as error:  # the host's boundary to plugins
+        if is_out_of_memory(error):
+            where = f"at frames {around.batch.numbers[0]}-{around.batch.numbers[-1]}"
+            raise out_of_memory(station.label, where) from error
         number = _culprit(station, around)
         numbers = around.batch.numbers if number is None else (number,)
         raise FrameFailed(stage=station.label, owner=station.owner, frames=numbers, cause=error) from error
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came of, says that the device's memory or the machine's is too small."""
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(w in str(error) for w in _OUT_OF_MEMORY):
+            return True
+        error = error.__cause__
+    return False
+
+
+def out_of_memory(label: str, where: str) -> OutOfMemory:
+    """What is said of a stage whose memory was too small.
+
+    Args:
+        label: The stage's.
+        where: In words: `"at frames 1001-1004"`.
+    """
+    return OutOfMemory(f"stage {label!r} ran out of memory {where}; use a smaller crop_size, or fewer workers")
 
 
 def _culprit(station: Station, around: Around) -> int | None:

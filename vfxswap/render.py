@@ -34,7 +34,7 @@ from vfxswap.recall import kept_findings, standing
 from vfxswap.record import described
 from vfxswap.report import FrameRecord, Progress, Report
 from vfxswap.verify import digests_of
-from vfxswap.workers import cores, worker_pool
+from vfxswap.workers import cores, whole_floats, worker_pool
 
 _DECODED_FRAMES = 12
 """Frames decoded ahead of the stages."""
@@ -165,7 +165,7 @@ def _render(
     count = workers or (cores() if device.type == "cpu" else 2)
     remarks: list[str] = []
     try:
-        with kept_findings(plan, remarks) as book, worker_pool(count) as pool:
+        with kept_findings(plan, remarks) as book, whole_floats(), worker_pool(count) as pool:
             shop = Workshop(plan=plan, host=host, device=device, pool=pool, ahead=count + 1, remarks=remarks, book=book)
             try:
                 _Render(shop, report, progress, numbers, journal).go()

@@ -14,9 +14,9 @@ from vfxswap.chunks import Batches, spans_to_compute
 from vfxswap.color import ColorTags, PixelLayout
 from vfxswap.drivers.base import Around, Step
 from vfxswap.drivers.time import GivenCuts, neighbours
-from vfxswap.errors import Cancelled, FrameFailed, OutOfMemory
+from vfxswap.errors import Cancelled, FrameFailed, OutOfMemory, UsageError
 from vfxswap.frame import Batch, Frame, Picture
-from vfxswap.line import Meter, Station, carry, reach
+from vfxswap.line import Meter, Station, carry, is_out_of_memory, reach
 from vfxswap.stage import Span
 
 FIRST, LAST = 1001, 1030
@@ -156,9 +156,37 @@ def test_a_failure_names_the_stage_its_owner_and_the_one_frame(at: int) -> None:
     assert isinstance(caught.value.cause, ValueError)
 
 
-def test_memory_is_a_reason_to_try_again_and_a_cancel_stays_one() -> None:
-    with pytest.raises(OutOfMemory, match="'Fails' ran out of memory"):
-        carried((Fails(1003, torch.OutOfMemoryError("too much")),), range(FIRST, LAST + 1))
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("too much"),
+        MemoryError(),
+        # ONNX Runtime's errors derive from Exception itself
+        Exception(
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for requested buffer of size 9"
+        ),
+        Exception("[ONNXRuntimeError] : 1 : FAIL : CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0"),
+        Exception("[ONNXRuntimeError] : 1 : FAIL : CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED ; GPU=0"),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+    ids=str,
+)
+def test_memory_is_a_reason_to_try_again(error: Exception) -> None:
+    with pytest.raises(OutOfMemory, match="'Fails' ran out of memory at frames 1001-1003; use a smaller crop_size"):
+        carried((Fails(1003, error),), range(FIRST, LAST + 1))
+
+
+def test_memory_is_known_by_what_an_error_came_of() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+    wrapped = UsageError("cannot load the network")
+    assert not is_out_of_memory(wrapped)
+    wrapped.__cause__ = MemoryError()
+    assert is_out_of_memory(wrapped)
+
+
+def test_a_cancel_stays_one() -> None:
     with pytest.raises(Cancelled):
         carried((Fails(1003, Cancelled("stop")),), range(FIRST, LAST + 1))
 

@@ -1,4 +1,4 @@
-"""Pools: one thread in every library inside them, and all put back behind them."""
+"""What a process has one of: set while somebody computes, and put back behind the last."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import cv2
 import pytest
 import torch
 
-from vfxswap.workers import cores, worker_pool
+from vfxswap.workers import _precisions, _set_precisions, cores, whole_floats, worker_pool
 
 
 def test_each_worker_has_one_thread_inside_torch() -> None:
@@ -36,3 +36,22 @@ def test_opencv_has_its_threads_again_after_an_error() -> None:
     with pytest.raises(KeyError), worker_pool(1):
         raise KeyError
     assert cv2.getNumThreads() == before
+
+
+def test_convolutions_have_their_precision_again_after_the_last_user() -> None:
+    before = _precisions()
+    _set_precisions(("tf32",) * len(before))
+    try:
+        first, second = whole_floats(), whole_floats()
+        first.__enter__()
+        assert set(_precisions()) == {"ieee"}
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(_precisions()) == {"ieee"}
+        second.__exit__(None, None, None)
+        assert set(_precisions()) == {"tf32"}
+        with pytest.raises(KeyError), whole_floats():
+            raise KeyError
+        assert set(_precisions()) == {"tf32"}
+    finally:
+        _set_precisions(before)

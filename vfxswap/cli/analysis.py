@@ -73,10 +73,12 @@ def load_pipeline(  # noqa: PLR0913 - what a command line may say
     *,
     plate: Path | None = None,
     out: Path | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     has_edits: bool = True,
 ) -> Pipeline:
     """The pipeline, checked; an edits file that it names may be not there yet, or be left unread (`has_edits`).
+
+    Without a device nothing can be computed.
 
     Raises:
         PipelineError: Something is wrong.
@@ -94,6 +96,7 @@ def load_pipeline(  # noqa: PLR0913 - what a command line may say
         out=out,
         clip=clip,
         device=device,
+        is_elsewhere=device is None,
         edits="may lack" if has_edits else "unread",
     )
 

@@ -74,7 +74,8 @@ def farm(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     vcpus: Annotated[int | None, typer.Option(metavar="N", help="Cores that a chunk needs.")] = None,
     memory: Annotated[int | None, typer.Option(metavar="MIB", help="Memory that a chunk needs.")] = None,
     command: Annotated[
-        str, typer.Option(metavar="TEXT", help="What workers call, as 'rez-env vfxswap -- vfxswap'.")
+        str,
+        typer.Option(metavar="TEXT", help="What workers call, as 'rez-env vfxswap -- vfxswap' (openjd: one program)."),
     ] = "vfxswap",
     show: Annotated[str, typer.Option(metavar="NAME", help="opencue: its name of the show.")] = "testing",
     shot: Annotated[str, typer.Option(metavar="NAME", help="opencue: and of the shot; else the pipeline's.")] = "",
@@ -96,7 +97,7 @@ def farm(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     needs = Needs(chunk_frames, gpus, gpu_memory, vcpus, memory)
     order = Order(pipeline, plate, out, frames, tuple(sets or ()), device, context.obj.plugin_path)
     host = context.obj.host()
-    plan = planned(order.loaded(host, "cpu"), order, host, needs)
+    plan = planned(order.loaded(host, is_elsewhere=True), order, host, needs)
     for remark in plan.remarks:
         sys.stderr.write(f"note: {remark}\n")
     if words is Farm.PLAN:
@@ -246,14 +247,15 @@ def assemble(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     """
     from vfxswap.cli.pipelines import Asked, tell_report, terminated_like_interrupted
 
-    asked = Asked(pipeline, plate, out, frames_of(frames, openjd_frames), tuple(sets or ()), "cpu")
+    asked = Asked(pipeline, plate, out, frames_of(frames, openjd_frames), tuple(sets or ()), "auto")
     order = _order(asked, context.obj)
     host = context.obj.host()
     try:
         with terminated_like_interrupted(), renderer(progress.value) as tell:
             from vfxswap.farm.assemble import assemble as assembled
 
-            report = assembled(order.loaded(host), host, overwrite=overwrite, keep=keep, progress=tell)
+            plan = order.loaded(host, is_elsewhere=True)
+            report = assembled(plan, host, overwrite=overwrite, keep=keep, progress=tell)
     except KeyboardInterrupt:
         raise Cancelled("cancelled before the first frame") from None
     raise typer.Exit(tell_report(report, progress.value))

@@ -43,7 +43,7 @@ def nuke(  # noqa: PLR0913, PLR0917 - one for each word of the command line
 
     host = context.obj.host()
     store = ModelStore.from_environment(host.model_cards())
-    plan = load(pipeline, host, store=store, overrides=tuple(sets or ()), plate=plate, frames=frames, device="cpu")
+    plan = load(pipeline, host, store=store, overrides=tuple(sets or ()), plate=plate, frames=frames, is_elsewhere=True)
     path = _beside(plan) if out is None else out
     text = script(plan, path, absolute=absolute)
     if path.exists() and not overwrite:

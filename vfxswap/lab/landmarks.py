@@ -70,7 +70,7 @@ def face_truth(track: int, performer: Performer, stance: Stance, view: View, see
     places = (head[numbers] * weights[..., None]).sum(1)
     points, depth = view.project(places)
     scale = view.camera.focal_px(view.height) / depth.mean()
-    mesh = torch.cat([points, ((depth - depth.mean()) * scale)[:, None]], 1).double().cpu().numpy()
+    mesh = torch.cat([points, ((depth - depth.mean()) * scale)[:, None]], 1).cpu().double().numpy()
     visible = _visible(points, depth, seen_depth, _BEHIND_CM + float(1 / scale))
     return FaceTruth(track, Landmarks(mesh, "mesh468"), visible, stance.pose)
 

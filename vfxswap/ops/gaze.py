@@ -98,7 +98,7 @@ def _iris(picture: Tensor, outline: Points) -> tuple[Floats, float]:
     open_ = _step(frame.height, _NARROW)
     if box.width < 6 or box.height < 4 or open_ == 0:
         return np.zeros(2), 0.0
-    bright = luma(picture[:, box.y0 : box.y1, box.x0 : box.x1])[0].double().cpu().numpy()
+    bright = luma(picture[:, box.y0 : box.y1, box.x0 : box.x1])[0].cpu().double().numpy()
     shown = _inset(outline - np.array([box.x0, box.y0]), bright.shape, width)
     if shown.sum() < 8 or not np.isfinite(bright).all():
         return np.zeros(2), 0.0

@@ -201,7 +201,7 @@ def regrained(
             actual=f"{tuple(result.shape)}, {tuple(plate.shape)}, {tuple(matte.shape)}",
         )
     inside = matte[0, 0]
-    side_px = _SIDES[0] if math.sqrt(float(inside.double().sum())) >= _LARGE_PX else _SIDES[1]
+    side_px = _SIDES[0] if math.sqrt(float(inside.cpu().double().sum())) >= _LARGE_PX else _SIDES[1]
     levels = _levels(luma(result[0])[0], inside)
     wanted = None if levels is None else measured(plate[0], torch.ones_like(inside), levels=levels, side_px=side_px)
     if wanted is None:
@@ -219,7 +219,7 @@ def regrained(
 
 def _levels(bright: Tensor, weight: Tensor) -> Floats | None:
     """Brightnesses of the face, from dark to light."""
-    chosen = bright[weight > 0.5].double().cpu().numpy()
+    chosen = bright[weight > 0.5].cpu().double().numpy()
     chosen = chosen[np.isfinite(chosen)]
     if len(chosen) < _SIDES[1] ** 2:
         return None
@@ -248,16 +248,16 @@ def _blocks(planes: Tensor, side_px: int) -> Tensor:
 def _power(blocks: Tensor) -> Floats:
     """`(B, C, n, n)` power spectra of blocks without their mean and slope, under a Hann window."""
     side = blocks.shape[-1]
-    place = torch.arange(side, dtype=torch.float64, device=blocks.device) - (side - 1) / 2
-    values = blocks.double()
+    place = torch.arange(side, dtype=torch.float64) - (side - 1) / 2
+    values = blocks.cpu().double()  # there: not every device has so many bits
     values = values - values.mean(dim=(2, 3), keepdim=True)
     spread = float((place**2).sum()) * side
     for axis in (place[None, :], place[:, None]):
         values = values - axis * ((values * axis).sum(dim=(2, 3), keepdim=True) / spread)
-    taper = 0.5 - 0.5 * torch.cos(2 * math.pi * (torch.arange(side, device=blocks.device) + 0.5) / side).double()
+    taper = 0.5 - 0.5 * torch.cos(2 * math.pi * (torch.arange(side) + 0.5) / side).double()
     window = taper[:, None] * taper[None, :]
     spectrum = torch.fft.fft2(values * window).abs().square() / float(window.square().sum())
-    return np.asarray(spectrum.cpu().numpy())
+    return np.asarray(spectrum.numpy())
 
 
 def _radius(side: int) -> NDArray[np.float64]:
@@ -315,5 +315,5 @@ def _noise(lack: Grain, bright: Tensor, *, seed: int) -> Tensor:
 
 def _looked_up(bright: Tensor, levels: Floats, values: Floats) -> Tensor:
     """Values at a picture's brightness, between levels linearly, past them constant."""
-    found = np.interp(bright.double().cpu().numpy(), levels, values)
+    found = np.interp(bright.cpu().double().numpy(), levels, values)
     return torch.from_numpy(found).to(bright.device, torch.float32)

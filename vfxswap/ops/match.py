@@ -208,8 +208,8 @@ def _sampled(swapped: Tensor, plate: Tensor, matte: Tensor, *, side_px: int) -> 
     colors = []
     for image in (swapped, plate):
         mean = F.interpolate((image * weight).unsqueeze(0), size=size, mode="area")[0] / share.clamp_min(1e-6)
-        colors.append(mean.flatten(1).double().cpu().numpy())
-    pixels = share.flatten().double().cpu().numpy() * (matte.numel() / share.numel())
+        colors.append(mean.flatten(1).cpu().double().numpy())
+    pixels = share.flatten().cpu().double().numpy() * (matte.numel() / share.numel())
     kept = (pixels > 1e-3) & np.isfinite(colors[0] + colors[1]).all(axis=0)
     ours, theirs, counted = colors[0][:, kept], colors[1][:, kept], pixels[kept]
     trusted = counted * _trust(ours, theirs)

@@ -142,4 +142,4 @@ def _ends(picture: Tensor, mask: Tensor) -> Floats:
 
 
 def _floats(tensor: Tensor) -> Floats:
-    return np.asarray(tensor.double().cpu().numpy())
+    return np.asarray(tensor.cpu().double().numpy())

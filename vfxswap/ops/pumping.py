@@ -85,8 +85,8 @@ def _plane(face: Tensor, plate: Tensor, matte: Tensor) -> Floats | None:
     """
     cover = cells(matte, _CELLS)
     light = [cells(picture.clamp_min(0) * matte, _CELLS) / cover.clamp_min(1e-6) for picture in (face, plate)]
-    ratio = ((light[0] + _FLOOR) / (light[1] + _FLOOR)).log().double().cpu().numpy().reshape(3, -1)
-    shown = (cover * (cover >= _LEAST_COVER)).double().cpu().numpy().ravel()
+    ratio = ((light[0] + _FLOOR) / (light[1] + _FLOOR)).log().cpu().double().numpy().reshape(3, -1)
+    shown = (cover * (cover >= _LEAST_COVER)).cpu().double().numpy().ravel()
     if np.count_nonzero(shown) < _LEAST_CELLS:
         return None
     x, y = _axes(_CELLS)

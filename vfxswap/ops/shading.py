@@ -57,7 +57,7 @@ def shown_at(image: Tensor, points: Points, *, cell_px: float) -> tuple[Floats, 
     found = F.grid_sample(small, at, mode="bilinear", padding_mode="border", align_corners=False)[0, :, 0].T
     x, y = points[:, 0], points[:, 1]
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    return np.asarray(found.double().cpu().numpy()), inside
+    return np.asarray(found.cpu().double().numpy()), inside
 
 
 def fitted_light(colours: Floats, normals: Points, weights: Floats) -> Floats:

@@ -162,7 +162,7 @@ def _affine_part(motion: Floats, weight: Floats) -> Floats:
 
     Coordinates run from -1 to 1.
     """
-    x, y = (part.double().cpu().numpy() for part in _centres(_MOTION_CELLS, torch.device("cpu")))
+    x, y = (part.cpu().double().numpy() for part in _centres(_MOTION_CELLS, torch.device("cpu")))
     basis = np.stack([(x + 0 * y).ravel(), (0 * x + y).ravel(), np.ones(x.size * y.size)])
     field, kept = motion.reshape(2, -1), weight.ravel()
     found = np.zeros((2, 3))
@@ -184,7 +184,7 @@ def _centres(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _floats(tensor: Tensor) -> Floats:
-    values: Floats = tensor.double().cpu().numpy()
+    values: Floats = tensor.cpu().double().numpy()
     return values
 
 

@@ -18,6 +18,9 @@ _SHARPER = 0.75
 Against a bicubic resize with anti-aliasing this keeps 0.7 to 1.0 of the Laplacian's energy at 43 dB or better, for any
 scale; without it 0.4 to 1.0.
 """
+_MOST_AT_ONCE = 8.0
+"""Times that one resize reduces at the most: CUDA's kernel keeps all weights of a pixel in shared memory, which holds
+those of some 47 times, and a CPU takes long over so many."""
 
 
 class Texture(NamedTuple):
@@ -43,18 +46,33 @@ def texture(image: Tensor, box: Box, *, finest: float) -> Texture:
     part = image[None, :, box.y0 : box.y1, box.x0 : box.x1]
     shortest = min(box.width, box.height) * finest
     count = max(1, 1 + math.floor(LEVELS_PER_OCTAVE * math.log2(max(shortest / 16, 1.0))))
-    return Texture(tuple(_resized(part, finest * _step(k)) for k in range(count)), box, finest)
+    sizes = _Sizes(part)
+    return Texture(tuple(sizes.at(finest * _step(k)) for k in range(count)), box, finest)
 
 
 def _step(level: int) -> float:
     return float(2.0 ** (-level / LEVELS_PER_OCTAVE))
 
 
-def _resized(part: Tensor, scale: float) -> Tensor:
-    if scale == 1.0:
-        return part.contiguous()
-    size = tuple(max(1, round(side * scale)) for side in part.shape[2:])
-    return functional.interpolate(part, size=size, mode="bicubic", align_corners=False, antialias=True)
+class _Sizes:
+    """A picture at any scale, by resizes of which none reduces by more than `_MOST_AT_ONCE`.
+
+    What is smaller comes from the picture at a half, a quarter ..., by four to eight times: frequencies so low, which
+    are all that the second resize lets through, the first has left as they were.
+    """
+
+    def __init__(self, picture: Tensor) -> None:
+        self._known = {1.0: picture.contiguous()}
+
+    def at(self, scale: float) -> Tensor:
+        """`(1, 3, h, w)`, made once."""
+        if scale not in self._known:
+            halvings = max(0, math.ceil(-math.log2(_MOST_AT_ONCE * scale)))
+            size = tuple(max(1, round(side * scale)) for side in self._known[1.0].shape[2:])
+            self._known[scale] = functional.interpolate(
+                self.at(2.0**-halvings), size=size, mode="bicubic", align_corners=False, antialias=True
+            )
+        return self._known[scale]
 
 
 def sampled(source: Texture, at: Tensor, *, step_px: float) -> Tensor:

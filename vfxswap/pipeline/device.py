@@ -26,10 +26,9 @@ def choose_device(name: str | None) -> str:
     import torch  # noqa: PLC0415 - reading names needs no torch
 
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name is None or name == "auto":
+    name = named_device(name)
+    if not name:
         return "cuda:0" if cuda else "cpu"
-    if _NAME.fullmatch(name) is None:
-        raise UsageError(f"there is no device {name!r}; allowed: auto, cpu, cuda, cuda:N, mps")
     if name == "mps" and not torch.backends.mps.is_available():
         raise PluginError("this machine has no device 'mps'; use cpu")
     if not name.startswith("cuda"):
@@ -39,3 +38,22 @@ def choose_device(name: str | None) -> str:
         has = f"has {cuda} (cuda:0..{cuda - 1})" if cuda else "has no CUDA device that torch can use"
         raise PluginError(f"there is no device {name!r}: this machine {has}; vfxswap doctor says more")
     return f"cuda:{index}"
+
+
+def named_device(name: str | None) -> str:
+    """A device of any machine, by its name alone.
+
+    Args:
+        name: As for `choose_device`.
+
+    Returns:
+        The name; empty for `auto` or None, whose meaning is for the machine to say.
+
+    Raises:
+        UsageError: There is no device of such a name anywhere.
+    """
+    if name is None or name == "auto":
+        return ""
+    if _NAME.fullmatch(name) is None:
+        raise UsageError(f"there is no device {name!r}; allowed: auto, cpu, cuda, cuda:N, mps")
+    return name

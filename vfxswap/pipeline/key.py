@@ -25,8 +25,8 @@ from vfxswap.files import FramePattern
 from vfxswap.pipeline.colour import color_facts
 from vfxswap.pipeline.plan import Pipeline
 
-_LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless")
-"""Installed packages whose version can change a result."""
+_LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu")
+"""Installed packages whose version can change a result; ONNX Runtime is installed as one of two."""
 
 _NO_PIXELS = {"color_config", "frames", "timeline", "clip", "media", "handles", "plate", "analysis", "edits"}
 """Keys of [shot] that say which frames of which plate, and not what becomes of them; the configuration and
@@ -138,7 +138,7 @@ def versions() -> dict[str, str]:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "none"  # such as OpenCV under another package's name
+            found[name] = "none"  # such as one of ONNX Runtime's packages, or OpenCV under another name
     return found
 
 

@@ -22,7 +22,7 @@ from vfxswap.pipeline.chain import Slot, check_order, planned, read_stages
 from vfxswap.pipeline.colour import DEFAULT_FACE, check_stills
 from vfxswap.pipeline.cut import clips_of, settle_clip
 from vfxswap.pipeline.delivery import check_delivery, check_layers, check_timeline, order_of, paths_in, read_delivery
-from vfxswap.pipeline.device import choose_device
+from vfxswap.pipeline.device import choose_device, named_device
 from vfxswap.pipeline.finding import open_edits
 from vfxswap.pipeline.findings import check_licences, check_stages, with_files
 from vfxswap.pipeline.key import with_keys
@@ -52,6 +52,7 @@ def load(  # noqa: PLR0913 - what a command line may say
     frames: str | None = None,
     clip: str | None = None,
     device: str | None = None,
+    is_elsewhere: bool = False,
     today: date | None = None,
     edits: Literal["read", "may lack", "unread"] = "read",
 ) -> Pipeline:
@@ -69,6 +70,8 @@ def load(  # noqa: PLR0913 - what a command line may say
         frames: Stands in for [shot] frames; is written as it is, without handles.
         clip: Stands in for [shot] clip.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; None is `auto`.
+        is_elsewhere: Whether frames are computed on other machines, or none are: the device need not be here, `auto` is
+            one that is not known, and the pipeline cannot be run.
         today: For the consent records; None is today.
         edits: What becomes of artists' edits: they are read and held against plate and identities; the same, but the
             file that [shot] names may be not there yet; or they are left alone, for who mends them.
@@ -84,7 +87,7 @@ def load(  # noqa: PLR0913 - what a command line may say
     document, origins, problems = words.apply(document, wanted)
     notes = Notes(Origin(path, origins), [*(item for item in given if isinstance(item, Problem)), *problems])
     draft = _Draft(path, document, host, store, notes)
-    draft.read(today or date.today(), device, own_frames)
+    draft.read(today or date.today(), device, own_frames, is_elsewhere=is_elsewhere)
     if edits != "unread":
         draft.read_edits(may_lack=edits == "may lack")
     if notes.problems:
@@ -173,7 +176,7 @@ class _Draft:
         self.stages: tuple[PlannedStage, ...] = ()
         self.edits: Edits | None = None
 
-    def read(self, today: date, device: str | None, own_frames: str | None) -> None:
+    def read(self, today: date, device: str | None, own_frames: str | None, *, is_elsewhere: bool) -> None:
         """Reads and checks everything; what is wrong goes to the notes."""
         self._check_names()
         settled = settle_clip(dict(self.document), self.notes)
@@ -193,7 +196,7 @@ class _Draft:
             check_delivery(self.goal, self.plate, inputs, self.notes)
             check_timeline(self.goal, self.plate, self.shot.timeline if self.shot else None, self.notes)
             check_layers(self.goal, self.plate, self.slots, self.notes)
-        self._choose_device(device)
+        self._choose_device(device, is_elsewhere=is_elsewhere)
         if self.shot is not None:
             brief = self._brief(self.shot, today)
             check_stages(self.slots, brief, self.notes)
@@ -218,9 +221,9 @@ class _Draft:
         check_parts(self.slots, self.document, self.identities, self.notes)
         self.stages = planned(self.slots, self.host, self.store, self.notes)
 
-    def _choose_device(self, name: str | None) -> None:
+    def _choose_device(self, name: str | None, *, is_elsewhere: bool) -> None:
         try:
-            self.device = choose_device(name)
+            self.device = named_device(name) if is_elsewhere else choose_device(name)
         except (UsageError, PluginError) as error:
             self.notes.add(Problem(str(error), file=f"--device {name}", exit_code=error.exit_code))
 

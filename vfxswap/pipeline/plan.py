@@ -92,7 +92,7 @@ class Pipeline:
     """Which face becomes whom, by identity."""
     stages: tuple[PlannedStage, ...]
     device: str
-    """Where tensors are, such as `"cpu"` or `"cuda:0"`."""
+    """Where tensors are, such as `"cpu"` or `"cuda:0"`; empty where others compute, on what they have."""
     store: ModelStore
     key: str
     """Content key, a sha256 in hex: two runs with the same key make the same frames."""

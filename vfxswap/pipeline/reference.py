@@ -41,7 +41,8 @@ relative to the file itself. `vfxswap check FILE` says everything that is wrong 
 
 Any value can be given on the command line in the file's place, as `--set KEY=VALUE`: `--set shot.on_missing=fail`,
 `--set identities.hero.face.by=left`, `--set delivery.path=b.mov`. A stage is named by what it uses, or by its number
-counted from 0 where two are of one name: `--set stages.3.strength=0.5`. Messages count stages from 0 too.
+counted from 0 where two are of one name: `--set stages.3.strength=0.5`. Messages count stages from 0 too. A path in
+`--set` is relative to the pipeline file, as one in the file is; `--plate` and `--out` to the current folder.
 """
 
 _STAGES = """\

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -79,3 +80,43 @@ def test_an_enlarged_still_is_smooth(image: Tensor) -> None:
     inner = slice(16, -16)
     errors = [(got - wanted)[:, inner, inner].square().mean().sqrt() for got in (smooth, plain)]
     assert errors[0] < 0.7 * errors[1]
+
+
+LARGE = 1600
+
+
+@pytest.fixture(scope="module")
+def photo() -> Tensor:
+    """`(3, LARGE, LARGE)` with detail of every size, as pictures have."""
+    generator = torch.Generator().manual_seed(5)
+    total = torch.zeros(1, 3, LARGE, LARGE)
+    for cells in (5, 20, 80, 320, LARGE):
+        part = torch.rand((1, 3, cells, cells), generator=generator)
+        total += functional.interpolate(part, size=(LARGE, LARGE), mode="bicubic") / 5
+    return total[0]
+
+
+@pytest.mark.parametrize("finest", [2.0, 1.0, 2**-0.5, 2**-4.5])
+def test_small_levels_are_those_of_one_resize(photo: Tensor, finest: float) -> None:
+    made = texture(photo, Box(0, 0, LARGE, LARGE), finest=finest)
+    assert 16 <= made.levels[-1].shape[-1] < 24
+    for level in made.levels:
+        straight = functional.interpolate(photo[None], size=level.shape[2:], mode="bicubic", antialias=True)
+        assert (level - straight).square().mean().sqrt() < 0.0002
+        if LARGE / level.shape[-1] <= 8:
+            assert torch.equal(level, straight)
+
+
+@pytest.mark.parametrize("finest", [2.0, 1.0, 2**-0.5, 2**-4.5])
+def test_no_resize_reduces_by_much(photo: Tensor, finest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA refuses it over some 47 times."""
+    resize, reductions = functional.interpolate, []
+
+    def noted(picture: Tensor, size: tuple[int, int], **options: Any) -> Tensor:
+        reductions.append(max(old / new for old, new in zip(picture.shape[2:], size, strict=True)))
+        return resize(picture, size=size, **options)
+
+    monkeypatch.setattr(functional, "interpolate", noted)
+    texture(photo, Box(0, 10, LARGE, LARGE - 7), finest=finest)
+    assert len(reductions) > 3
+    assert max(reductions) < 8.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from vfxswap.color import Matrix, Primaries, Range, Transfer
-from vfxswap.pipeline import Pipeline, choose_device
+from vfxswap.errors import Problem
+from vfxswap.pipeline import Pipeline, choose_device, head_of
 
 Loaded = Callable[..., Pipeline]
 
@@ -116,6 +118,17 @@ def test_the_key_knows_the_models_and_the_kind_of_device(
     assert loaded(pipeline_text.replace('use = "find"', 'use = "find"\nmodel = "eye"')).key not in keys
 
 
+@pytest.mark.parametrize("package", ["torch", "onnxruntime", "onnxruntime-gpu"])
+def test_the_keys_know_the_versions_of_what_computes(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    plan, installed = loaded(), importlib.metadata.version
+    key, found = plan.key, head_of(plan).finding.key
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.1" if name == package else installed(name))
+    assert loaded().key != key
+    assert head_of(plan).finding.key != found
+
+
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert choose_device("cpu") == choose_device("auto") == choose_device(None) == "cpu"
@@ -124,3 +137,13 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [choose_device(name) for name in (None, "auto", "cuda", "cuda:1", "cpu")] == [
         *("cuda:0", "cuda:0", "cuda:0", "cuda:1", "cpu")
     ]
+
+
+def test_a_device_elsewhere_need_not_be_here(
+    loaded: Loaded, problems: Callable[..., tuple[Problem, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for name, known in ((None, ""), ("auto", ""), ("cuda:1", "cuda:1"), ("cpu", "cpu")):
+        assert loaded(device=name, is_elsewhere=True).device == known
+    (problem,) = problems(device="gpu", is_elsewhere=True)
+    assert "there is no device 'gpu'; allowed: auto, cpu" in str(problem)
