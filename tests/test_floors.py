@@ -50,6 +50,7 @@ FLOORS: dict[int, set[str]] = {
         "casting",
         "chunks",
         "conveyor",
+        "coverage",
         "cutsearch",
         "crops",
         "delivered",

@@ -92,7 +92,12 @@ def readable(path: Path) -> TrainedCard:
 
     card = read_card(path)
     demand_architecture(path, card, ARCHITECTURE)
-    CombSpec.from_dict(card.spec)
+    spec = CombSpec.from_dict(card.spec)
+    if spec.shared and spec.stills:
+        raise UsageError(
+            f"{path} is a base, which shows nobody: train a person on it, with init in the training file, or train with"
+            " shared = false"
+        )
     return card
 
 

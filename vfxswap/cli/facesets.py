@@ -51,6 +51,14 @@ def extract(  # noqa: PLR0913, PLR0917 - one for each word of the command line
             metavar="RULE", help="Which face it is: by=size, by=left,rank=2, by=track,rank=3, by=like,still=FILE."
         ),
     ] = None,
+    mattes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Mattes that an artist drew, white where the face is seen, of some frames of the one shot:"
+            " matte.####.png.",
+        ),
+    ] = None,
     face_type: Annotated[
         str, typer.Option(metavar="TYPE", help="How much of the head: half, mid_full, full, whole, head.")
     ] = "whole",
@@ -83,7 +91,7 @@ def extract(  # noqa: PLR0913, PLR0917 - one for each word of the command line
 
     asked = Asked(pipeline, identity, crop_asked(face_type, size), tuple(sets or ()), device)
     footage = Footage(
-        tuple(plate or ()), stills_in(stills or ()), frames, every, None if face is None else face_rule(face)
+        tuple(plate or ()), stills_in(stills or ()), frames, every, None if face is None else face_rule(face), mattes
     )
     own = not (footage.plates or footage.stills)
     folder = out or pipeline.parent / "facesets" / (f"{identity}_plate" if own else identity)

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from vfxswap.cli.output import columns, say
+from vfxswap.errors import UsageError
 
 
 class Progress(StrEnum):
@@ -51,6 +52,12 @@ def train(  # noqa: PLR0913, PLR0917 - one for each word of the command line
     from vfxswap.training.occlusion_settings import is_occlusion
 
     if is_occlusion(file):
+        given = {"--set": sets, "--resume": resume, "--max-minutes": max_minutes, "--threads": threads}
+        if unheard := [word for word, value in given.items() if value]:
+            raise UsageError(
+                f"{', '.join(unheard)} say nothing to the training of an occlusion net: it goes on by itself from the"
+                f" checkpoint that is there, and all else is said in {file.name}"
+            )
         _occlusion(file, choose_device(device), check=check)
         return
     from vfxswap.training.settings import load
@@ -143,6 +150,7 @@ def _occlusion(file: Path, device: str, *, check: bool) -> None:
     path = train_occlusion(
         settings,
         device=torch.device(device),
+        warn=say,
         tell=lambda told: say(f"step {told.step} of {told.steps}, loss {told.loss:.4f}, {told.seconds:.0f} s"),
     )
     say(f"{path}")

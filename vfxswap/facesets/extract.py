@@ -23,6 +23,7 @@ from vfxswap.conveyor import ReadAhead, parallel
 from vfxswap.drivers.base import Driver, given
 from vfxswap.errors import Cancelled, MediaError, PluginError, UsageError
 from vfxswap.faceset import Faceset, FacesetInfo, FacesetWriter, holds_faceset
+from vfxswap.facesets.mattes import DrawnMattes
 from vfxswap.facesets.seeing import Asked, plan_of
 from vfxswap.facesets.similarity import compared
 from vfxswap.frame import Frame
@@ -36,7 +37,7 @@ from vfxswap.portraits import Eyes, look_at
 from vfxswap.report import Progress
 from vfxswap.stage import Aligner, Detector
 from vfxswap.trackfile import sidecar
-from vfxswap.workers import cores, worker_pool
+from vfxswap.workers import cores, whole_floats, worker_pool
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -59,6 +60,8 @@ class Footage:
     """Takes one frame of so many."""
     face: FaceRule | None = None
     """Which face of the shots it is, in place of the pipeline's rule."""
+    mattes: Path | None = None
+    """What of the one shot an artist drew as face; see `DrawnMattes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,8 @@ def _check(footage: Footage) -> None:
         raise UsageError("--face is for shots; of a still the largest face is taken (crop it to show one person)")
     if footage.frames is not None and (len(footage.plates) > 1 or (footage.stills and not footage.plates)):
         raise UsageError("--frames goes with one shot; give one --plate, or leave --frames out")
+    if footage.mattes is not None and (len(footage.plates) > 1 or footage.stills):
+        raise UsageError("--mattes go with one shot: give one --plate, or the pipeline's own, and no --stills")
 
 
 def _plans(asked: Asked, host: Host, footage: Footage) -> list[Pipeline]:
@@ -179,6 +184,7 @@ class _Work:
             if footage.plates or not footage.stills
         ]
         self._stills = dict(zip(_names(footage.stills), footage.stills, strict=True))
+        self._mattes = DrawnMattes(footage.mattes, host)
         self._left_out: dict[str, str] = {}
         self.total = sum(len(source.numbers) for source in self._sources) + len(self._stills)
         self.info = self._info()
@@ -194,6 +200,7 @@ class _Work:
             "frames": "; ".join(str(FrameRange.of(source.numbers)) for source in self._sources),
             "face": str(plan.casting[self._asked.identity]) if self._sources else "",
             "stills": str(len(self._stills) or ""),
+            "mattes": str(len(self._mattes) or ""),
             "production": plan.shot.production or "",
             "purpose": plan.shot.purpose or "",
         }
@@ -222,6 +229,7 @@ class _Work:
 
     def _key(self) -> str:
         files = [file for path in self._stills.values() for file in (path, sidecar(path)) if file.exists()]
+        files += self._mattes.files
         stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         facts = [[(plan.key, str(plan.frames)) for plan in self._plans], self._footage.every, stamps]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -245,7 +253,7 @@ class _Work:
         for face in frame.faces:
             if face.identity != self._asked.identity or face.crop is None:
                 continue
-            matrix = given(face.plate_to_crop)
+            matrix, plate, size = given(face.plate_to_crop), source.plan.plate, self._asked.crop.size_px
             writer.add(
                 face.crop,
                 given(face.landmarks).mapped(matrix),
@@ -253,7 +261,8 @@ class _Work:
                 frame=frame.number,
                 track=face.detection.track,
                 plate_to_crop=matrix,
-                inside=part_inside(matrix, self._asked.crop.size_px, source.plan.plate.width, source.plan.plate.height),
+                matte=self._mattes.cut(frame.number, matrix, size, plate=(plate.width, plate.height)),
+                inside=part_inside(matrix, size, plate.width, plate.height),
             )
 
     def _look_at_stills(
@@ -359,7 +368,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _opened(plan: Pipeline, host: Host, workers: int | None) -> Iterator[tuple[Workshop, list[Station]]]:
     device = torch.device(plan.device)
     count = workers or (cores() if device.type == "cpu" else 2)
-    with worker_pool(count) as pool:
+    with whole_floats(), worker_pool(count) as pool:
         shop = Workshop(plan=plan, host=host, device=device, pool=pool, ahead=count + 1)
         with assembled(shop) as stations:
             yield shop, stations

@@ -20,7 +20,7 @@ from vfxswap.errors import MediaError, PipelineError, Problem, UsageError
 from vfxswap.faceset import Faceset, FacesetInfo, FacesetWriter
 from vfxswap.facesets.aligned import AlignedFace, kind_of, packed, read_aligned
 from vfxswap.facesets.similarity import compared
-from vfxswap.geometry import composed
+from vfxswap.geometry import Affine, composed
 from vfxswap.identity import Identity, consent_problems, load_identity
 from vfxswap.ops import warp
 
@@ -83,9 +83,11 @@ def take_over(wanted: Wanted, out: Path, *, overwrite: bool = False, progress: P
         if progress is not None:
             progress(count, total)
         try:
-            _take(read_aligned(_bytes(raw), where), where, writer, done)
+            face = _usable(read_aligned(_bytes(raw), where), crop)
         except MediaError as error:
             refused.setdefault(where, str(error))
+        else:  # a disk that is full is no fault of the face's
+            _take(face, where, writer, done)
     if not writer.records:
         writer.discard()
         reasons = "; ".join(list(refused.values())[:3])
@@ -176,18 +178,34 @@ def _take(face: AlignedFace, where: str, writer: FacesetWriter, done: set[tuple[
     source, frame, track = _origin(face, where)
     if (source, frame, track) in done:
         return
-    crop = writer.crop
     image, matte = _tensor(face.image[..., ::-1]), None if face.matte is None else _tensor(face.matte[..., None])
+    again = _recut(face, writer.crop)
     landmarks, matrix = face.landmarks, face.plate_to_crop
-    if f"dfl68_{face.face_type}" != crop.template or face.image.shape[0] != crop.size_px:
-        _check_shows_enough(face, crop)
-        again = crop.plate_to_crop(landmarks)
-        image = warp.cut(image, origin=(0, 0), plate_to_crop=again, size_px=crop.size_px, mode="bicubic").clamp(0, 1)
+    if again is not None:
+        size = writer.crop.size_px
+        image = warp.cut(image, origin=(0, 0), plate_to_crop=again, size_px=size, mode="bicubic").clamp(0, 1)
         if matte is not None:
-            matte = warp.cut(matte, origin=(0, 0), plate_to_crop=again, size_px=crop.size_px)
+            matte = warp.cut(matte, origin=(0, 0), plate_to_crop=again, size_px=size)
         landmarks = landmarks.mapped(again)
         matrix = None if matrix is None else composed(again, matrix)
     writer.add(image, landmarks, source=source, frame=frame, track=track, plate_to_crop=matrix, matte=matte)
+
+
+def _recut(face: AlignedFace, crop: CropSpec) -> Affine | None:
+    """How a face is cut again; None where it is as it shall be."""
+    same = f"dfl68_{face.face_type}" == crop.template and face.image.shape[0] == crop.size_px
+    return None if same else crop.plate_to_crop(face.landmarks)
+
+
+def _usable(face: AlignedFace, crop: CropSpec) -> AlignedFace:
+    """The same face, if such crops can be had of it.
+
+    Raises:
+        MediaError: It shows less than it must, or its landmarks say nothing of where to cut it again.
+    """
+    if _recut(face, crop) is not None:
+        _check_shows_enough(face, crop)
+    return face
 
 
 def _check_shows_enough(face: AlignedFace, crop: CropSpec) -> None:

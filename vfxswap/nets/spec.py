@@ -72,6 +72,26 @@ class CombSpec:
         """How many times finer than the pictures it learns a face can be shown, by the fineness of its stills."""
         return _detail(self.size_px, self.stills, self.still_px)
 
+    def unlike(self, wanted: CombSpec) -> str:
+        """What keeps a network like this from being trained on as one that is wanted; empty if nothing does."""
+        for word in ("size_px", "widths", "code", "style", "stills", "points"):
+            have, want = getattr(self, word), getattr(wanted, word)
+            if have != want:
+                return (
+                    f"has {word} {_said(have)}, and the training begins with {_said(want)}: change the training file"
+                    ' ([train] size, start_size, widths, code, style, stills) or say init = "none"'
+                )
+        if self.shared:
+            return ""
+        if self.identities == wanted.identities and not wanted.shared:
+            if self.stills and self.still_px != wanted.still_px:
+                return f"has stills of {self.still_px} px, which it goes on with: say still_size = {self.still_px}"
+            return ""
+        return (
+            f"was trained for {', '.join(self.identities)}, each with a decoder of their own, and cannot become"
+            f" {', '.join(wanted.identities)}; start from a base, or from noise"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
@@ -100,6 +120,10 @@ class CombSpec:
             raise UsageError(f"a comb's description holds values of the wrong kind: {dict(data)!r}")
         lists = {name: tuple(_items(data[name])) for name in ("widths", "identities")}
         return cls(**{**data, **lists, "fade": float(data["fade"])})
+
+
+def _said(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def shown_px(spec: Mapping[str, Any]) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vfxswap.clock import FrameRange
-from vfxswap.color import ColorTags, PixelLayout, Range
+from vfxswap.color import ColorTags
+from vfxswap.coverage import coverage
 from vfxswap.errors import UsageError
 from vfxswap.frame import Picture
 from vfxswap.geometry import Box
@@ -118,16 +118,7 @@ def _planes(path: Path, host: Host, places: FrameRange, count: int) -> Iterator[
         _check_count(path, info.count, count)
         for frame in reader.frames(info.first + places[0], info.first + places[-1]):
             if frame.number - info.first in places:
-                yield torch.rot90(_coverage(frame.plate), k=-(info.rotation // 90), dims=(0, 1))
-
-
-def _coverage(picture: Picture) -> Tensor:
-    """`(H, W)` 0..1: the first plane, which is luma, gray or red."""
-    assumed = Range.LIMITED if picture.layout.model == "ycbcr" else Range.FULL
-    tags = picture.tags if picture.tags.range is not Range.UNSPECIFIED else replace(picture.tags, range=assumed)
-    layout = PixelLayout("gray", "gray", picture.layout.bits, picture.layout.is_float, shift=picture.layout.shift)
-    whole = Box(0, 0, picture.width, picture.height)
-    return ycbcr.to_rgb(picture.planes[:1], layout, tags, whole, device=_CPU)[0].clamp(0, 1)
+                yield torch.rot90(coverage(frame.plate), k=-(info.rotation // 90), dims=(0, 1))
 
 
 def _check_count(path: Path, found: int, expected: int) -> None:

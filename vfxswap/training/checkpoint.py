@@ -28,6 +28,8 @@ _FREE = {
         *(
             "iterations",
             "minutes",
+            "batch",
+            "accumulate",
             "save_every",
             "preview_every",
             "cache_gb",

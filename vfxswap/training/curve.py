@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vfxswap.faceset.pictures import decoded
+from vfxswap.files import whole
 from vfxswap.trained import CurvePoint
 
 NAME = "curve.jsonl"
@@ -31,17 +32,23 @@ class Curve:
     def __init__(self, folder: Path, step: int, *, writes: bool = True) -> None:
         self._path = folder / NAME
         self._lines: list[str] = []
-        self._kept = [row for row in _rows(self._path) if row.get("step", step + 1) <= step]
         self._writes = writes
-        self._board = _board(folder / "tensorboard") if writes else None
+        self._losses: list[tuple[int, float]] = []
+        self._board = _board(folder / "tensorboard", step) if writes else None
         if writes:
-            self._path.write_text("".join(json.dumps(row) + "\n" for row in self._kept), encoding="utf-8")
+            kept = [row for row in _rows(self._path) if row.get("step", step + 1) <= step]
+            self._losses = [(row["step"], row["loss"]) for row in kept if "loss" in row]
+            with whole(self._path) as temporary:
+                temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
             self._size = self._path.stat().st_size
 
     def add(self, step: int, parts: Mapping[str, float]) -> None:
         """Takes a step's losses."""
+        if not self._writes:
+            return
         row = {"step": step, **{name: float(f"{value:.{_DIGITS}g}") for name, value in parts.items()}}
-        self._kept.append(row)
+        if "loss" in row:
+            self._losses.append((step, row["loss"]))
         self._lines.append(json.dumps(row) + "\n")
         if len(self._lines) >= _OFTEN:
             self._write()
@@ -62,13 +69,12 @@ class Curve:
 
     def points(self) -> tuple[CurvePoint, ...]:
         """The curve in few numbers: means over equal parts."""
-        rows = [row for row in self._kept if "loss" in row]
-        if not rows:
+        if not self._losses:
             return ()
-        width = max(1, len(rows) // _POINTS)
-        parts = [rows[start : start + width] for start in range(0, len(rows), width)]
+        width = max(1, len(self._losses) // _POINTS)
+        parts = [self._losses[start : start + width] for start in range(0, len(self._losses), width)]
         return tuple(
-            CurvePoint(iteration=part[-1]["step"], loss=float(f"{sum(row['loss'] for row in part) / len(part):.6g}"))
+            CurvePoint(iteration=part[-1][0], loss=float(f"{sum(loss for _, loss in part) / len(part):.6g}"))
             for part in parts
         )
 
@@ -81,7 +87,7 @@ class Curve:
 
     def _write(self) -> None:
         data = "".join(self._lines).encode()
-        if not self._writes or not data:
+        if not data:
             return
         try:
             with self._path.open("ab") as file:
@@ -109,10 +115,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
-def _board(folder: Path) -> Any:
-    """TensorBoard's writer, or None where it is not installed (extra `train`)."""
+def _board(folder: Path, step: int) -> Any:
+    """TensorBoard's writer, or None where it is not installed (extra `train`); what came after a step is taken back."""
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
     except ImportError:
         return None
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

@@ -233,16 +233,15 @@ class Roll:
         sets, left_out = sources.faces, dict[str, str]()
         learnt, held = [], []
         for number, faceset in enumerate(sets):
-            sound = list(self._sound(faceset, left_out)) if keep else list(range(len(faceset)))
-            train, kept = _split(faceset, sound, self._settings.train.held_out)
+            train, kept = _split(faceset, list(self._sound(faceset, left_out)), self._settings.train.held_out)
             learnt += [Spot(number, index) for index in train]
             held += [Spot(number, index) for index in kept]
+        plates, truths = _matched(sources.pairs, lambda faceset: set(self._sound(faceset, left_out)))
         if left_out:
             first = next(iter(left_out.items()))
             warn(f"{name}: {len(left_out)} faces cannot be read and are left out, such as {first[0]}: {first[1]}")
         if len(learnt) < FEWEST_FACES // 2:
             raise UsageError(f"identity {name!r} has {len(learnt)} faces that can be read; {FEWEST_FACES} is the least")
-        plates, truths = _matched(sources.pairs)
         return Person(
             name=name,
             faces=Shelf(size_px, sets, tuple(learnt), keep),
@@ -263,7 +262,7 @@ class Roll:
                 return str(error)
             return ""
 
-        total = sum(len(item) for source in self._settings.sources.values() for item in source.faces)
+        total = sum(map(len, _all_sets(self._settings)))
         for index, said in enumerate(self._pool.map(problem, range(len(faceset)))):
             self._seen += 1
             if self._seen % _TELLS == 0 or self._seen == total:
@@ -352,10 +351,13 @@ class Roll:
 
 def _memory_share(settings: Settings, size_px: int) -> float:
     """How much of the memory that all faces need they may have; 1 and above is enough."""
-    sets = [item for source in settings.sources.values() for item in source.faces]
-    pairs = [item for source in settings.sources.values() for pair in source.pairs for item in pair]
-    needed = sum(map(len, [*sets, *pairs])) * PLANES * size_px**2 / 2**30
+    needed = sum(map(len, _all_sets(settings))) * PLANES * size_px**2 / 2**30
     return settings.train.cache_gb / max(needed, 1e-9)
+
+
+def _all_sets(settings: Settings) -> Iterator[Faceset]:
+    for source in settings.sources.values():
+        yield from (*source.faces, *(item for pair in source.pairs for item in pair))
 
 
 def _split(faceset: Faceset, sound: Sequence[int], share: float) -> tuple[list[int], list[int]]:
@@ -365,14 +367,17 @@ def _split(faceset: Faceset, sound: Sequence[int], share: float) -> tuple[list[i
     return order[: len(order) - count], order[len(order) - count :]
 
 
-def _matched(pairs: Sequence[tuple[Faceset, Faceset]]) -> tuple[tuple[Spot, ...], tuple[Spot, ...]]:
-    """Spots of the same pictures, by source and frame, in both facesets of each pair."""
+def _matched(
+    pairs: Sequence[tuple[Faceset, Faceset]], sound: Callable[[Faceset], set[int]]
+) -> tuple[tuple[Spot, ...], tuple[Spot, ...]]:
+    """Spots of the same pictures, by source and frame, in both facesets of each pair, where both can be read."""
     ones, others = [], []
     for number, (one, other) in enumerate(pairs):
+        sound_ones, sound_others = sound(one), sound(other)
         there = {(record.source, record.frame, record.track): index for index, record in enumerate(other.records)}
         for index, record in enumerate(one.records):
             found = there.get((record.source, record.frame, record.track))
-            if found is not None:
+            if index in sound_ones and found is not None and found in sound_others:
                 ones.append(Spot(number, index))
                 others.append(Spot(number, found))
     return tuple(ones), tuple(others)

@@ -119,10 +119,9 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         told: dict[str, float] = {}
         for batch in batches:
-            try:
-                parts = self._slopes(batch, len(batches), step, progress)
-            except torch.OutOfMemoryError as error:
-                raise self._too_large(batch) from error
+            parts = self._slopes_if_they_fit(batch, len(batches), step, progress)
+            if parts is None:
+                raise self._too_large(batch, step, progress)
             for name, value in parts.items():
                 told[name] = told.get(name, 0.0) + value / len(batches)
         self.lanes.average(self.comb.parameters())
@@ -136,6 +135,13 @@ class Learner:
             theirs: list[Tensor] = list(self.comb.parameters())
             torch._foreach_lerp_(ours, theirs, 1 - averaging)
         return told
+
+    def _slopes_if_they_fit(self, batch: Batch, share: int, step: int, progress: float) -> dict[str, float] | None:
+        """None where memory is too small; what filled it is let go of with the error, so that less may fit."""
+        try:
+            return self._slopes(batch, share, step, progress)
+        except torch.OutOfMemoryError:
+            return None
 
     def _slopes(self, batch: Batch, share: int, step: int, progress: float) -> dict[str, float]:
         made, code = self._made(batch)
@@ -174,7 +180,7 @@ class Learner:
         low = wanted == "bfloat16" or (wanted == "auto" and kind == "cuda")
         return torch.autocast(kind, torch.bfloat16, enabled=low)
 
-    def _too_large(self, batch: Batch) -> OutOfMemory:
+    def _too_large(self, batch: Batch, step: int, progress: float) -> OutOfMemory:
         """Tries smaller batches until one fits, and says so."""
         count, size = len(batch.inputs), self.size_px
         fitting = count // 2
@@ -182,9 +188,7 @@ class Learner:
             self.optimizer.zero_grad(set_to_none=True)
             if self.lanes.device.type == "cuda":
                 torch.cuda.empty_cache()
-            try:
-                self._slopes(batch.first(fitting), 1, 1, 0.0)
-            except torch.OutOfMemoryError:
+            if self._slopes_if_they_fit(batch.first(fitting), 1, step, progress) is None:
                 fitting //= 2
             else:
                 more = -(-count // fitting) * self.settings.train.accumulate

@@ -6,15 +6,15 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vfxswap.conveyor import ReadAhead
-from vfxswap.errors import Cancelled, MediaError, UsageError
-from vfxswap.files import make_folder
+from vfxswap.errors import Cancelled, MediaError, OutOfMemory, UsageError
+from vfxswap.files import make_folder, whole
 from vfxswap.nets.comb import Comb
 from vfxswap.nets.spec import CombSpec
 from vfxswap.training.augment import Batch, dice_for, varied
@@ -33,6 +33,8 @@ from vfxswap.training.starting import started
 from vfxswap.training.stills import Stills, stills_of
 from vfxswap.training.strangers import strangers
 
+LEFT_OUT = "left_out.txt"
+"""Lists the files that could not be read, in the training's folder."""
 _SPIKE_MEMORY = 100
 _STYLE_FACES = 16
 _PREVIEW_FACES = 16
@@ -76,9 +78,23 @@ def train(
         held.callback(roll.close)
         run = _Run(settings, lane, roll, tell, clock)
         held.callback(run.close)
-        run.begin(resume=resume)
-        run.work(asked)
-        return run.finish()
+        with _memory_enough(settings):
+            run.begin(resume=resume)
+            run.work(asked)
+            return run.finish()
+
+
+@contextmanager
+def _memory_enough(settings: Settings) -> Iterator[None]:
+    """Says what to do where not a batch alone is too large."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        given = settings.train
+        raise OutOfMemory(
+            f"the device has too little memory for {given.size} px with batch = {given.batch}: choose a smaller batch"
+            f" or size, or narrower widths ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def _silent(_: object) -> None:
@@ -132,6 +148,8 @@ class _Run:
             self._go_on(*found)
         self.curve = Curve(out, self.count.step, writes=self.lane.leads)
         self._began = self._clock() - self.count.seconds
+        if self.lane.leads:
+            self._list_left_out()
         if self.lane.leads and not resume:
             for message in strangers(self.settings.sources):
                 self.tell(Warned(message))
@@ -141,6 +159,12 @@ class _Run:
         self.tell(
             Started(given.out, faces, self.count.step, given.iterations, given.minutes, str(self.lane.device), weights)
         )
+
+    def _list_left_out(self) -> None:
+        rows = [f"{file}: {why}" for person in self.roll.people for file, why in person.left_out.items()]
+        if rows:
+            with whole(self.settings.train.out / LEFT_OUT) as temporary:
+                temporary.write_text("\n".join([*rows, ""]), encoding="utf-8")
 
     def _start(self) -> None:
         spec = self.settings.start_spec
@@ -170,7 +194,8 @@ class _Run:
                 f"{self.settings.train.out} holds another training, which cannot be gone on with: {'; '.join(wrong)}"
             )
         comb = Comb(CombSpec.from_dict(memory.spec))
-        comb.dress(*self._stills())
+        if comb.spec.shared:  # others have theirs in the checkpoint, as they have learnt them
+            comb.dress(*self._stills())
         self.learner = Learner(comb, self.settings, self.lane, primed=memory.primed)
         self.learner.restore(comb, tensors)
         self._losses.extend(memory.losses)
@@ -188,8 +213,8 @@ class _Run:
                 if self.lane.agreed(bool(asked)):
                     self._save()
                     raise Cancelled(
-                        f"stopped by {asked.by or 'another process'} after step {self.count.step}; saved in"
-                        f" {self.settings.train.out}, go on with --resume"
+                        f"stopped by {asked.by or 'another process'} after step {self.count.step}; that of step"
+                        f" {self._saved_at} is saved in {self.settings.train.out}, go on with --resume"
                     )
                 growth = self.schedule.growth(progress)
                 self.learner.resize(growth)
@@ -233,7 +258,7 @@ class _Run:
         except Diverged as error:
             raise self._diverged(f"a loss or gradient is no number ({error})") from error
         self.count.step += 1
-        self._watch(parts["loss"])
+        self._watch(parts["loss"] - parts.get("fooled", 0.0))  # what the discriminator thinks has no lower bound
         now = self._clock()
         self.count.seconds = now - self._began
         faces = sum(len(batch.inputs) for batch in batches) * self.lane.count
@@ -280,7 +305,7 @@ class _Run:
         )
 
     def _preview(self) -> None:
-        if not self.lane.leads:
+        if not self.lane.leads or not any(map(len, self._previews)):
             return
         comb = self.learner.average
         faces = [sized(planes, comb.spec.size_px) for planes in self._previews]

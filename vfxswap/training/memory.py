@@ -24,19 +24,25 @@ def remembered(prefix: str, net: nn.Module, optimizer: torch.optim.Optimizer) ->
 
 def recalled(prefix: str, net: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Gives the optimiser back what `remembered` gave."""
-    known = under(tensors, f"{prefix}.")
+    known, fused = under(tensors, f"{prefix}."), bool(optimizer.defaults.get("fused"))
     for name, weight in net.named_parameters():
         state = {key.removesuffix(f".{name}"): value for key, value in known.items() if key.endswith(f".{name}")}
         # `x.weight` ends other weights' names too; a key of Adam's has no dot.
         state = {key: value for key, value in state.items() if "." not in key}
         if state:
-            optimizer.state[weight] = {key: _laid_out(value, weight, key) for key, value in state.items()}
+            optimizer.state[weight] = {
+                key: _counted(value, weight, fused=fused) if key == "step" else _laid_out(value, weight)
+                for key, value in state.items()
+            }
 
 
-def _laid_out(value: Tensor, weight: nn.Parameter, key: str) -> Tensor:
+def _counted(steps: Tensor, weight: nn.Parameter, *, fused: bool) -> Tensor:
+    """A copy of the count of steps, which fused optimisers keep beside the weight and others on the CPU."""
+    return steps.to(weight.device if fused else "cpu", copy=True)
+
+
+def _laid_out(value: Tensor, weight: nn.Parameter) -> Tensor:
     """A copy with the weight's own order in memory, which fused optimisers take for granted."""
-    if key == "step":
-        return value.clone()
     copy = torch.empty_like(weight, memory_format=torch.preserve_format, requires_grad=False)
     copy.copy_(value)
     return copy

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from torch import Tensor
 
-from vfxswap.errors import UsageError
+from vfxswap.errors import MediaError, UsageError
 from vfxswap.faceset import Faceset
 from vfxswap.nets.occlusion import OcclusionNet
 from vfxswap.ops.matte import hull_distance
@@ -36,24 +36,27 @@ class Faces(NamedTuple):
     """`(N, 2, 2)` float32 the eyes' centres, pixels."""
 
 
-def read_faces(facesets: Sequence[Faceset], size_px: int) -> Faces:
+def read_faces(facesets: Sequence[Faceset], size_px: int, *, warn: Callable[[str], None] = lambda _: None) -> Faces:
     """Reads the faces that have a matte.
 
     Args:
         facesets: Of crops `dfl68_whole`, of any size.
         size_px: What they are brought to.
+        warn: Is told of each picture that cannot be read; it is left out.
 
     Raises:
         UsageError: No face has a matte.
-        MediaError: A picture cannot be read.
     """
     images, mattes, eyes = [], [], []
     for faceset in facesets:
         for index in range(len(faceset)):
-            matte = faceset.matte(index)
+            try:
+                matte, image = faceset.matte(index), faceset.image(index)
+            except MediaError as error:
+                warn(f"{error}; it is left out")
+                continue
             if matte is None:
                 continue
-            image = faceset.image(index)
             five = torch.tensor(faceset.landmarks(index).five()[:2], dtype=torch.float32)
             images.append(_bytes(image, size_px))
             mattes.append(_bytes(matte, size_px))

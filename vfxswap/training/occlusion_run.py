@@ -57,7 +57,11 @@ class _State:
 
 
 def train_occlusion(
-    settings: OcclusionSettings, *, device: torch.device, tell: Callable[[Told], None] | None = None
+    settings: OcclusionSettings,
+    *,
+    device: torch.device,
+    tell: Callable[[Told], None] | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Trains a net, or goes on with one that was broken off.
 
@@ -65,17 +69,18 @@ def train_occlusion(
         settings: What and how, as `occlusion_settings.load` gives it.
         device: Where.
         tell: Is told how far it is, about every second.
+        warn: Is told of each picture that cannot be read and is left out.
 
     Returns:
         The file that was made.
 
     Raises:
         UsageError: No face has a matte, a checkpoint is of other settings, or the loss is no number.
-        MediaError: A picture cannot be read, or a file not be written.
+        MediaError: A file cannot be written.
     """
     train = settings.train
     folder, key = train.out, _key(settings)
-    faces = read_faces(settings.trained, train.size)
+    faces = read_faces(settings.trained, train.size, warn=warn)
     make_folder(folder)
     state = _resumed(folder / STATE, train, key, device)
     _run(state, faces, train, device=device, keep=lambda: _keep(folder / STATE, state, key), tell=tell)

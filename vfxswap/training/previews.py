@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vfxswap.faceset.pictures import write_png
+from vfxswap.files import make_folder
 from vfxswap.nets.comb import Comb
 
 _FACES = 4
@@ -92,7 +93,7 @@ def write_preview(folder: Path, picture: Tensor, step: int) -> Path:
         MediaError: It cannot be written.
     """
     path = folder / "previews" / f"step_{step:07d}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_png(path, picture, bits=8)
     write_png(folder / "preview.png", picture, bits=8)
     return path

@@ -15,10 +15,12 @@ from vfxswap.alignment import CropSpec, crop_of_type
 from vfxswap.errors import ExitCode, PipelineError, Problem, UsageError
 from vfxswap.faceset import Faceset
 from vfxswap.identity import Identity, consent_problems, load_identity
+from vfxswap.nets.comb import ARCHITECTURE
 from vfxswap.nets.spec import CombSpec
 from vfxswap.pipeline import overrides as words
 from vfxswap.pipeline.reading import Notes, Origin, nearest
 from vfxswap.pipeline.tables import Table
+from vfxswap.trained import demand_architecture, read_card
 from vfxswap.training.marks import MARKS
 from vfxswap.training.tables import PRESETS, TABLES, Adversarial, Augment, Limits, Losses, Person, Train
 
@@ -139,7 +141,22 @@ def load(
     draft.read(today or date.today())
     if notes.problems:
         raise PipelineError(notes.problems)
-    return draft.settled(hashlib.sha256(raw).hexdigest())
+    settings = draft.settled(hashlib.sha256(raw).hexdigest())
+    if settings.init and (problem := _misfit(settings.init, settings.start_spec)):
+        notes.add(Problem(problem, stage="train", key="init", value=settings.train.init), "train", "init")
+        raise PipelineError(notes.problems)
+    return settings
+
+
+def _misfit(init: Path, wanted: CombSpec) -> str:
+    """Why a training cannot start from a file; empty if it can. Reads its card alone."""
+    try:
+        card = read_card(init)
+        demand_architecture(init, card, ARCHITECTURE)
+        problem = CombSpec.from_dict(card.spec).unlike(wanted)
+    except UsageError as error:
+        return str(error)
+    return problem and f"{init.name} {problem}"
 
 
 def _parsed(path: Path) -> tuple[bytes, dict[str, Any]]:

@@ -76,24 +76,14 @@ def started(
 def _from_file(spec: CombSpec, init: Path, faces: Sequence[Tensor], stills: Stills, tell: Told) -> Start:
     loaded = load_trained(init).model
     have = loaded.spec
-    for word in ("size_px", "widths", "code", "style", "stills", "points"):
-        if getattr(have, word) != getattr(spec, word):
-            raise UsageError(
-                f"{init.name} has {word} {_said(getattr(have, word))}, and the training begins with"
-                f" {_said(getattr(spec, word))}: change the training file ([train] size, start_size, widths, code,"
-                ' style, stills) or say init = "none"'
-            )
+    if problem := have.unlike(spec):
+        raise UsageError(f"{init.name} {problem}")
     sha256 = hashlib.sha256(init.read_bytes()).hexdigest()
     loaded.requires_grad_(requires_grad=True)
     if have.identities == spec.identities and have.shared == spec.shared:
         if have.shared:
             loaded.dress(*stills)
         return Start(loaded, primed=True, base=sha256)
-    if not have.shared:
-        raise UsageError(
-            f"{init.name} was trained for {', '.join(have.identities)}, each with a decoder of their own, and cannot"
-            f" become {', '.join(spec.identities)}; start from a base, or from noise"
-        )
     styles = torch.stack(
         [
             likest_style(loaded, planes, Stills(*own), partial(_within, tell, number, len(faces)))
@@ -112,10 +102,6 @@ def _from_file(spec: CombSpec, init: Path, faces: Sequence[Tensor], stills: Stil
 def _within(tell: Told, number: int, count: int, part: float) -> None:
     """Tells a part of one person's work as a part of everybody's."""
     tell((number + part) / count)
-
-
-def _said(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @torch.no_grad()

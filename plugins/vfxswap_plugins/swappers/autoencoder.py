@@ -91,7 +91,10 @@ class Autoencoder(Swapper[AutoencoderOptions]):
         card = readable(path)
         shown = [card.identities[name] for name in _shown(options, identity, card) if name in card.identities]
         consents = "; ".join(f"{one.consent.performer}, by {one.consent.grantor}" for one in shown if one.consent)
-        return [ModelFile(path, verified_sha256(identity, path), card.licence, card.commercial, consents)]
+        entry = identity.entries.get(path.name)  # what the card leaves open, whose face it is may say
+        commercial = entry.commercial if card.commercial is None and entry is not None else card.commercial
+        licence = card.licence or (entry.licence if entry is not None else "")
+        return [ModelFile(path, verified_sha256(identity, path), licence, commercial, consents)]
 
     @classmethod
     def problems(cls, options: AutoencoderOptions, brief: Brief) -> Sequence[Problem]:

@@ -389,6 +389,22 @@ def test_the_file_must_be_the_one_that_the_record_describes(identity: Identity) 
     assert Autoencoder.model_files(options(), brief(replace(identity, entries={name: right})))
 
 
+def test_whose_face_it_is_may_allow_paid_work(identity: Identity) -> None:
+    """The card of a training says nothing of it."""
+    path = identity.weights[0]
+    write_synthetic_trained(path, COMB, commercial=None)
+    entry = WeightsEntry(sha256=file_sha256(path), licence="owned", commercial=True, consent=None)
+    (file,) = Autoencoder.model_files(options(), brief(replace(identity, entries={path.name: entry})))
+    (silent,) = Autoencoder.model_files(options(), brief(identity))
+    assert (file.commercial, silent.commercial) == (True, None)
+
+
+def test_a_base_shows_nobody(identity: Identity) -> None:
+    spec = replace(COMB.spec, shared=True, stills=2, still_px=COMB.spec.size_px)
+    write_synthetic_trained(identity.weights[0], Comb(spec))
+    assert "is a base, which shows nobody" in str(file_error(identity))
+
+
 def test_it_must_be_open(identity: Identity, faces: FaceBatch) -> None:
     stage = Autoencoder(options(), setting(identities={"hero": identity}))
     with pytest.raises(RuntimeError, match="opened"):

@@ -31,7 +31,7 @@ EVENTS: tuple[Event, ...] = (
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No TensorBoard, and the threads as they are."""
-    monkeypatch.setattr("vfxswap.training.curve._board", lambda _: None)
+    monkeypatch.setattr("vfxswap.training.curve._board", lambda *_: None)
     monkeypatch.setattr("vfxswap.cli.training._threads", lambda _: None)
 
 

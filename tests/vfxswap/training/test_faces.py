@@ -104,6 +104,23 @@ def test_pairs_are_matched_by_source_and_frame(
     roll.close()
 
 
+def test_pairs_that_cannot_be_read_are_left_out_and_counted(
+    project: Project, faceset: Callable[..., Faceset], tmp_path: Path
+) -> None:
+    plates = faceset(tmp_path / "plates", "ada", tone=0.7, count=6)
+    truth = faceset(tmp_path / "truth", "ben on ada", tone=0.5, count=6)
+    (plates.folder / plates.records[1].file).write_bytes(b"no picture")
+    (truth.folder / truth.records[4].file).write_bytes(b"no picture")
+    file = project(tmp_path)
+    file.write_text(file.read_text() + f'\npairs = [{{faces = "{plates.folder}", truth = "{truth.folder}"}}]\n')
+    said: list[str] = []
+    roll = Roll(load(file, overrides=["train.cache_gb=0"]), size_px=32, warn=said.append)
+    assert len(roll.people[1].plates) == len(roll.people[1].truths) == 4
+    assert any("ben: 2 faces cannot be read and are left out" in text for text in said)
+    assert len(roll.people[1].left_out) == 2
+    roll.close()
+
+
 def test_planes_are_picture_matte_and_features(faceset: Callable[..., Faceset], tmp_path: Path) -> None:
     made = faceset(tmp_path / "f", "x", tone=0.7, count=2)
     planes = read_face(made, 0, 32)

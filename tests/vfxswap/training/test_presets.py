@@ -21,7 +21,7 @@ SMALL = ("train.iterations=8", "train.batch=4", "train.save_every=8", "train.pre
 @pytest.fixture(autouse=True)
 def without_board(monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorBoard has a test of its own, and takes seconds to import."""
-    monkeypatch.setattr("vfxswap.training.curve._board", lambda _: None)
+    monkeypatch.setattr("vfxswap.training.curve._board", lambda *_: None)
 
 
 def steps_of(file: Path, *sets: str) -> tuple[Outcome, list[Stepped]]:

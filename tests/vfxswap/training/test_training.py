@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vfxswap.errors import Cancelled, MediaError, OutOfMemory, UsageError
+from vfxswap.errors import Cancelled, MediaError, OutOfMemory, PipelineError, UsageError
 from vfxswap.trained import load_trained
 from vfxswap.training import checkpoint, learner, loop, losses
 from vfxswap.training.curve import NAME, Curve
@@ -49,7 +49,7 @@ class Heard(list[Event]):
 @pytest.fixture(autouse=True)
 def without_board(monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorBoard has a test of its own, and takes seconds to import."""
-    monkeypatch.setattr("vfxswap.training.curve._board", lambda _: None)
+    monkeypatch.setattr("vfxswap.training.curve._board", lambda *_: None)
 
 
 @pytest.fixture
@@ -286,6 +286,37 @@ def test_too_little_memory_says_what_fits(file: Path, monkeypatch: pytest.Monkey
     assert caught.value.exit_code == 75
 
 
+def test_what_is_advised_can_be_followed(file: Path) -> None:
+    trained(file, "train.iterations=3", "train.batch=8")
+    outcome, _ = trained(file, "train.batch=4", "train.accumulate=2", resume=True)
+    assert outcome.card.iterations == 6
+
+
+def test_memory_that_ends_elsewhere_is_said_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+
+    monkeypatch.setattr(torch.optim.Adam, "step", full)
+    with pytest.raises(OutOfMemory, match=r"32 px with batch = 4: choose a smaller batch.*tried to allocate 2 GiB"):
+        trained(file)
+
+
+def test_without_held_out_faces_there_are_no_previews(file: Path) -> None:
+    outcome, heard = trained(file, "train.held_out=0", "train.preview_every=2")
+    assert heard.of(Previewed) == []
+    assert outcome.card.scores == {}
+
+
+def test_what_the_discriminator_thinks_is_no_spike(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no lower bound, so that a median of all parts together may be below nothing."""
+    watched: list[float] = []
+    monkeypatch.setattr(loop._Run, "_watch", lambda self, loss: watched.append(loss))
+    _, heard = trained(file, "adversarial.power=0.5", "adversarial.start=0")
+    parts = [event.parts for event in heard.of(Stepped)]
+    assert any("fooled" in one for one in parts)
+    assert watched == [one["loss"] - one.get("fooled", 0.0) for one in parts]
+
+
 def test_previews_and_the_curve_are_written(file: Path) -> None:
     _, heard = trained(file)
     previews = heard.of(Previewed)
@@ -330,6 +361,7 @@ def test_unreadable_faces_are_said_and_left_out(file: Path) -> None:
         path.write_bytes(b"no picture")
     outcome, heard = trained(file)
     assert "ada: 3 faces cannot be read and are left out" in heard.of(Warned)[0].message
+    assert (file.parent / "run" / "left_out.txt").read_text().count("\n") == 3
     assert outcome.card.identities["ada"].facesets[0].left_out == 3
     for path in sorted(folder.iterdir())[:30]:
         path.write_bytes(b"no picture")
@@ -358,13 +390,13 @@ def test_it_starts_from_a_base_and_from_nothing_else(file: Path) -> None:
     assert len(loaded.card.base) == 64
     code = file.parent / "theirs.pth"
     torch.save({"model": Trap(file.parent / "sprung")}, code)
-    with pytest.raises(UsageError, match=r"theirs\.pth is no safetensors file: it is PyTorch's own.*never loaded"):
+    with pytest.raises(PipelineError, match=r"theirs\.pth is no safetensors file: it is PyTorch's own.*never loaded"):
         trained(file, f"train.init={code}", "train.out=fourth")
     assert not (file.parent / "sprung").exists()
-    with pytest.raises(UsageError, match="has code 12, and the training begins with 16"):
+    with pytest.raises(PipelineError, match="has code 12, and the training begins with 16"):
         trained(file, path, "train.code=16", "train.out=other")
     file.write_text(file.read_text().replace("identities.ben", "identities.cy"))
-    with pytest.raises(UsageError, match="cannot become ada, cy"):
+    with pytest.raises(PipelineError, match="cannot become ada, cy"):
         trained(file, f"train.init={outcome.path}", "train.out=third")
 
 
