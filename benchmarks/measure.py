@@ -96,7 +96,7 @@ def machine() -> list[str]:
     load = os.getloadavg()[0]
     return [
         f"{_processor()}, {cores} cores, {memory_gb:.0f} GiB of memory, {gpu}; load average {load:.1f} at the start",
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, ffmpeg {ffmpeg}, "
+        f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}, ffmpeg {ffmpeg}, "
         + ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     ]
 

@@ -311,8 +311,8 @@ licence = ""
 # What the numbers of JPEG, PNG and TIFF stills mean; EXR stills are scene-linear.
 color_space = "srgb"
 
-# Weights that were trained for this identity may have a table each, at the end of this file; `vfxswap models card FILE`
-# prints it, and `vfxswap identity check` holds it against the file:
+# Weights that were trained for this identity may have a table each, at the end of this file; `vfxswap identity check`
+# on this folder prints what is missing, and holds what is here against the files:
 # [weights."hero.safetensors"]
 # sha256 = "..."
 # licence = "..."
