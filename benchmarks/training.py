@@ -13,6 +13,7 @@ from benchmarks.material import Material
 from benchmarks.measure import Cost, Table, cpu, cpu_ratio, in_turn, ratio, wall
 from vfxswap.nets.comb import Comb
 from vfxswap.nets.spec import CombSpec
+from vfxswap.training.marks import MARKS
 from vfxswap.training.settings import default_widths
 
 SIZES = (128, 256, 512)
@@ -70,15 +71,17 @@ def _case(size: int, device: torch.device, rounds: int) -> dict[str, list[Cost]]
 
 def _comb(size: int) -> Comb:
     torch.manual_seed(1)
-    comb = Comb(CombSpec(size, ("a", "b"), widths=default_widths(size), stills=_STILLS, still_px=size))
+    comb = Comb(CombSpec(size, ("a", "b"), widths=default_widths(size), stills=_STILLS, still_px=size, points=MARKS))
     comb.dress(torch.rand_like(comb.stills), torch.rand_like(comb.points) - 0.5)
     return comb
 
 
 def _train(comb: Comb, faces: Tensor, optimizer: torch.optim.Optimizer) -> None:
     half = len(faces) // 2
-    made = comb.decode_each(comb.encode(faces), [0] * half + [1] * (len(faces) - half))
-    loss = (made.image - faces).abs().mean() + made.matte.mean()
+    own, others = [0] * half + [1] * (len(faces) - half), [1] * half + [0] * (len(faces) - half)
+    code = comb.encode(faces)
+    made, placed = comb.decode_each(code, own), comb.place_each(code, others)
+    loss = (made.image - faces).abs().mean() + made.matte.mean() + made.points.abs().mean() + placed.abs().mean()
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()
