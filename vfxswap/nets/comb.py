@@ -64,15 +64,20 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor, fade: float) -> Tensor:
         """`(N, 3, S, S)` 0..1 to `(N, code)`, normed."""
-        top = len(self.blocks) - 1
+        return normed(self.line(normed(self.levels(images, fade)[-1]).flatten(1)))
+
+    def levels(self, images: Tensor, fade: float) -> list[Tensor]:
+        """Features of every level, the finest first: `(N, C, S/2, S/2)`, then each of half the side."""
+        top, found = len(self.blocks) - 1, list[Tensor]()
         features = self._seen(images, top)
         for level in range(top, -1, -1):
             features = self.blocks[level](features)
+            found.append(features)
             if level:
                 features = self.downs[level - 1](features)
             if level == top and fade < 1:
                 features = torch.lerp(self._seen(functional.avg_pool2d(images, 2), top - 1), features, fade)
-        return normed(self.line(normed(features).flatten(1)))
+        return found
 
     def _seen(self, images: Tensor, level: int) -> Tensor:
         stem = self.stems[str(level)]

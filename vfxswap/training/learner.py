@@ -15,7 +15,7 @@ from vfxswap.training.adversary import Adversary
 from vfxswap.training.augment import Batch
 from vfxswap.training.chance import drawn_from
 from vfxswap.training.lanes import Lanes
-from vfxswap.training.losses import consistency_loss, picture_losses, placing_loss
+from vfxswap.training.losses import consistency_loss, perceptual_loss, picture_losses, placing_loss
 from vfxswap.training.memory import recalled, remembered, under
 from vfxswap.training.schedule import Growth
 from vfxswap.training.settings import Settings
@@ -151,6 +151,8 @@ class Learner:
         if made.points.shape[1] and self.settings.loss.crossing and bool(batch.crossed.isfinite().any()):
             placed = self.comb.place_each(code, batch.others).float()
             parts["crossing"] = self.settings.loss.crossing * placing_loss(placed, batch.crossed)
+        if self.settings.loss.perceptual:
+            parts["perceptual"] = self.settings.loss.perceptual * self._difference_seen(made, batch)
         if self.settings.loss.consistency:
             parts["consistency"] = self.settings.loss.consistency * self._cycle(code, batch)
         if self.adversary is not None and self.adversary.begun(progress):
@@ -166,6 +168,16 @@ class Learner:
         with self._cast():
             code = self.comb.encode(batch.inputs.contiguous(memory_format=torch.channels_last))
             return self.comb.decode_each(code, batch.who), code
+
+    def _difference_seen(self, made: Decoded, batch: Batch) -> Tensor:
+        """Inside the mattes, by the averaged encoder, which stands still in a step and needs nobody's weights."""
+        encoder, fade = self.average.encoder, self.average.spec.fade
+        worn = torch.lerp(batch.targets, made.image.float(), batch.mattes)
+        with self._cast():
+            ours = encoder.levels(worn.contiguous(memory_format=torch.channels_last), fade)
+            with torch.no_grad():
+                theirs = encoder.levels(batch.targets.contiguous(memory_format=torch.channels_last), fade)
+        return perceptual_loss(ours, theirs)
 
     def _cycle(self, code: Tensor, batch: Batch) -> Tensor:
         """Everybody as the next person, encoded again."""

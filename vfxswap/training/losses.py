@@ -6,6 +6,8 @@ outside. No part needs weights of another network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from kornia.metrics import ssim
 from torch import Tensor
@@ -78,6 +80,19 @@ def _by_scale(error: Tensor, weight: Tensor) -> Tensor:
         total = total + (band.abs() * weight).mean()
         error, weight, scales = coarse, functional.avg_pool2d(weight, 2), scales + 1
     return (total + (error.abs() * weight).mean()) / (scales + 1)
+
+
+def perceptual_loss(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
+    """How differently two pictures are seen, by an encoder's features of several levels, `(N, C, H, W)` each.
+
+    Mean over levels of the squared distance of features of unit length, all channels counting alike (R. Zhang et al.,
+    "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018).
+    """
+    parts = [
+        (functional.normalize(one.float()) - functional.normalize(other.float())).square().sum(1).mean()
+        for one, other in zip(ours, theirs, strict=True)
+    ]
+    return torch.stack(parts).mean()
 
 
 def consistency_loss(code: Tensor, again: Tensor) -> Tensor:

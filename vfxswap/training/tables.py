@@ -152,6 +152,13 @@ class Losses(Table):
     detail: float = Field(
         default=1.0, ge=0, le=100, description="Differences by scale, down to the finest (Laplacian pyramid)."
     )
+    perceptual: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="How differently the face and what is made of it are seen, by features of the network's own"
+        " encoder.",
+    )
     matte: float = Field(default=0.2, ge=0, le=100, description="Error of the matte.")
     placing: float = Field(
         default=2.0,

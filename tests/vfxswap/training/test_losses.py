@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 import torch
 
 from vfxswap.nets.comb import Decoded
 from vfxswap.training.augment import Batch
-from vfxswap.training.losses import consistency_loss, importance, picture_losses, placing_loss
+from vfxswap.training.losses import consistency_loss, importance, perceptual_loss, picture_losses, placing_loss
 from vfxswap.training.tables import Losses
 
 
@@ -81,3 +82,12 @@ def test_landmarks_that_nobody_knows_cost_nothing() -> None:
     torch.autograd.backward(placing_loss(found, torch.full_like(wanted, torch.nan)))
     assert found.grad is not None
     assert float(found.grad.abs().max()) == 0
+
+
+def test_what_is_seen_alike_is_alike_whatever_its_strength() -> None:
+    seen = [torch.rand(2, 4, 8, 8) + 0.1, torch.rand(2, 6, 4, 4) + 0.1]
+    assert float(perceptual_loss(seen, [3 * features for features in seen])) < 1e-6
+    # Features at right angles are the square root of 2 apart, opposite ones 2.
+    one, other = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1), torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1)
+    assert float(perceptual_loss([one], [other])) == pytest.approx(2)
+    assert float(perceptual_loss([one, one], [-one, one])) == pytest.approx(2)

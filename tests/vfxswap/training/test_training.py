@@ -105,7 +105,13 @@ def test_a_seed_is_a_training(file: Path) -> None:
     [
         (),
         ("train.start_size=16", "train.grow_share=0.9"),
-        ("adversarial.power=0.1", "adversarial.start=0.2", "loss.consistency=0.5", "train.accumulate=2"),
+        (
+            "adversarial.power=0.1",
+            "adversarial.start=0.2",
+            "loss.consistency=0.5",
+            "loss.perceptual=0.5",
+            "train.accumulate=2",
+        ),
         ("train.shared=true", "train.uniform_yaw=true", "train.cache_gb=0"),
     ],
     ids=["plain", "growing", "adversarial", "shared"],
@@ -284,6 +290,12 @@ def test_too_little_memory_says_what_fits(file: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OutOfMemory, match="batch = 16 at 32 px; batch = 2 fits, and with accumulate = 8") as caught:
         trained(file, "train.batch=16")
     assert caught.value.exit_code == 75
+
+
+def test_what_the_encoder_sees_is_told_and_learnt(file: Path) -> None:
+    quick = "train.iterations=60", "train.learning_rate=0.01", "augment.warp=0", "loss.perceptual=1"
+    parts = [event.parts["perceptual"] for event in trained(file, *quick)[1].of(Stepped)]
+    assert sum(parts[-10:]) < 0.8 * sum(parts[:10])
 
 
 def test_what_is_advised_can_be_followed(file: Path) -> None:
