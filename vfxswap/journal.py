@@ -173,7 +173,7 @@ class Journal:
         """Removes the file, when a report holds the notes; and those of killed runs of which it holds all.
 
         A run that is at work may have noted nothing yet, or nothing that is new, and be about to: what was changed less
-        than a day ago stays, and what has no whole note.
+        than a day ago stays.
         """
         self._path.unlink(missing_ok=True)
         kept = defaultdict(set)
@@ -181,8 +181,7 @@ class Journal:
             kept[note.record.frame].add(_identity(note))
         for path in journals_of(self._delivery):
             is_at_work = time.time_ns() - stamp_of(path)[1] < _AT_WORK_NS
-            notes = list(_notes([path]))
-            if notes and not is_at_work and all(_identity(note) in kept[note.record.frame] for note in notes):
+            if not is_at_work and all(_identity(note) in kept[note.record.frame] for note in _notes([path])):
                 path.unlink(missing_ok=True)
 
 

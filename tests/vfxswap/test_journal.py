@@ -122,11 +122,9 @@ def test_a_report_takes_the_place_of_journals_and_of_no_more(delivery: Path) -> 
 
 @pytest.mark.parametrize("text", ["", '{"frame": 3, "fac', "\n"], ids=["empty", "half a note", "no note"])
 def test_who_may_be_at_work_keeps_the_own_notes(delivery: Path, text: str) -> None:
-    """A run that has noted nothing yet, or nothing that is new, may do so in the next moment; how old its file is does
-    not matter then."""
+    """A run that has noted nothing yet, or nothing that is new, may do so in the next moment; a day later it is dead."""
     begun = delivery.with_name(f".{delivery.name}.1-6.0123456789ab.jsonl")
     begun.write_text(text)
-    aged(begun)
     killed(delivery, 1)  # or at work still
     journal = killed(delivery, 1, 2)
     (other,) = (path for path in journals_of(delivery) if path != begun and path.read_text().count("\n") == 1)
@@ -136,6 +134,9 @@ def test_who_may_be_at_work_keeps_the_own_notes(delivery: Path, text: str) -> No
     aged(other)
     journal.forget()
     assert set(journals_of(delivery)) == {begun}
+    aged(begun)
+    journal.forget()
+    assert journals_of(delivery) == ()
 
 
 def test_of_files_that_say_it_themselves_nobody_else_is_asked(delivery: Path) -> None:
