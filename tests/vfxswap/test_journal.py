@@ -122,7 +122,7 @@ def test_a_report_takes_the_place_of_journals_and_of_no_more(delivery: Path) -> 
 
 @pytest.mark.parametrize("text", ["", '{"frame": 3, "fac', "\n"], ids=["empty", "half a note", "no note"])
 def test_who_may_be_at_work_keeps_the_own_notes(delivery: Path, text: str) -> None:
-    """A run that has noted nothing yet, or nothing that is new, may do so in the next moment; a day later it is dead."""
+    """A run that has noted nothing yet, or nothing new, may do so in the next moment; a day later it is dead."""
     begun = delivery.with_name(f".{delivery.name}.1-6.0123456789ab.jsonl")
     begun.write_text(text)
     killed(delivery, 1)  # or at work still
