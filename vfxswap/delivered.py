@@ -10,7 +10,7 @@ from vfxswap.errors import UsageError
 from vfxswap.files import FramePattern, stamp_of
 from vfxswap.framekeys import FrameKeys
 from vfxswap.host import Host
-from vfxswap.journal import Journal, Standing, sha256_of
+from vfxswap.journal import Journal, Standing, forget_the_dead, sha256_of
 from vfxswap.layers import layer_files
 from vfxswap.pipeline import Pipeline
 from vfxswap.report import Report, past_run, report_path, reports_of
@@ -47,7 +47,7 @@ class Found:
         return FrameRange.of(set(self.plan.frames) - set(self.past.done))
 
     def report(self) -> Report | None:
-        """The report of a run that has nothing to do; None where it has.
+        """The report of a run that has nothing to do, which only tidies up after killed ones; None where it has.
 
         Raises:
             UsageError: Something is there that is not, or not known to be, what this run would make.
@@ -56,6 +56,7 @@ class Found:
         if self.journal is None:
             return _of_file(plan) if plan.delivery_path.exists() else None
         if not self.to_do and not self.past.unreported:
+            forget_the_dead(plan.delivery_path)
             own = own_report(plan)  # there is none where other chunks, or the whole, made these frames
             outputs = tuple(FramePattern(plan.delivery_path).paths(plan.frames))
             return Report(

@@ -16,6 +16,7 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -170,18 +171,24 @@ class Journal:
             self.notes[frame.number] = note
 
     def forget(self) -> None:
-        """Removes the file, when a report holds the notes; and those of killed runs of which it holds all.
-
-        A run that is at work may have noted nothing yet, or nothing that is new, and be about to: what was changed less
-        than a day ago stays.
-        """
+        """Removes the file, when a report holds the notes; and those of killed runs of which it holds all."""
         self._path.unlink(missing_ok=True)
-        kept = defaultdict(set)
-        for note in _notes(reports_of(self._delivery)):
-            kept[note.record.frame].add(_identity(note))
-        for path in journals_of(self._delivery):
-            is_at_work = time.time_ns() - stamp_of(path)[1] < _AT_WORK_NS
-            if not is_at_work and all(_identity(note) in kept[note.record.frame] for note in _notes([path])):
+        forget_the_dead(self._delivery)
+
+
+def forget_the_dead(delivery: Path) -> None:
+    """Removes the notes of killed runs of which reports hold all.
+
+    A run that is at work may have noted nothing yet, or nothing that is new, and be about to: what was changed less
+    than a day ago stays. So does what may not be removed, which is no harm.
+    """
+    dead = [path for path in journals_of(delivery) if time.time_ns() - stamp_of(path)[1] >= _AT_WORK_NS]
+    kept = defaultdict(set)
+    for note in _notes(reports_of(delivery) if dead else ()):
+        kept[note.record.frame].add(_identity(note))
+    for path in dead:
+        if all(_identity(note) in kept[note.record.frame] for note in _notes([path])):
+            with suppress(OSError):
                 path.unlink(missing_ok=True)
 
 

@@ -121,6 +121,20 @@ def test_a_changed_file_of_the_plate_makes_the_frames_again_that_see_it(
     assert made(ran()) == list(range(1, 2 + reach.behind))
 
 
+def test_a_run_with_nothing_to_do_tidies_up_after_killed_ones(show: Path, ran: Callable[..., Report]) -> None:
+    """A run may be killed when its report is written; those before it were at work too recently for it to tell."""
+    report = ran()
+    delivery = show / "out" / "o.%04d.png"
+    assert report.path is not None
+    note = next(line for line in report.path.read_text().splitlines() if "made_of" in line)
+    fresh, dead = (delivery.with_name(f".{delivery.name}.1-{COUNT}.{name}.jsonl") for name in ("0a", "0b"))
+    for journal in (fresh, dead):
+        journal.write_text(f"{note}\n")
+    os.utime(dead, (1, 1))
+    assert ran().already_done
+    assert journals_of(delivery) == (fresh,), "whose run may be at work"
+
+
 def test_where_the_shot_is_surveyed_its_frames_matter_to_all(show: Path, ran: Callable[..., Report]) -> None:
     """With one frame to look at, that is the seventh."""
     locked = 'stages.mkl.lock="shot"'
