@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from vfxswap.errors import ShapeError
 from vfxswap.geometry import (
+    MIRROR,
     REGIONS,
     SCHEME_SIZES,
     Affine,
@@ -28,6 +29,7 @@ from vfxswap.geometry import (
     scale_of,
     umeyama,
 )
+from vfxswap.lab.mesh468 import ADDRESSES
 
 
 def similarity(scale: float, degrees: float, shift: tuple[float, float]) -> Affine:
@@ -211,3 +213,21 @@ def test_the_pose_of_points_that_coincide_is_a_number() -> None:
         for dimensions in (2, 3):
             points = np.ones((SCHEME_SIZES[scheme], dimensions))
             assert np.isfinite(pose_of(Landmarks(points, scheme))).all()
+
+
+def test_points_lie_opposite_one_another() -> None:
+    """As they do on the lab's template, which is symmetrical; and an outline lies opposite an outline."""
+    mirror = np.array(MIRROR["mesh468"])
+    np.testing.assert_array_equal(mirror[mirror], np.arange(468))
+    places = np.array(ADDRESSES)
+    around = places.mean(axis=0)[0]
+    np.testing.assert_allclose(places[mirror] - (around, 0), (places - (around, 0)) * (-1, 1), atol=1e-3)
+    regions = REGIONS["mesh468"]
+    opposite: tuple[tuple[Region, Region], ...] = (
+        ("left_eye", "right_eye"),
+        ("left_brow", "right_brow"),
+        ("lips_inner", "lips_inner"),
+        ("oval", "oval"),
+    )
+    for one, other in opposite:
+        assert set(mirror[list(regions[one])]) == set(regions[other])

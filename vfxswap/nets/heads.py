@@ -26,8 +26,8 @@ _BENT = 0.05
 _CHOOSY = 8.0
 """How much more decidedly one still is chosen for what is finer than was learnt."""
 _LEAST = 1e-4
-_IRISES = slice(68, 70)
-"""Among the landmarks, where there are so many."""
+IRISES = slice(68, 70)
+"""Among the landmarks, where there are so many: the one that is left in the picture, the right one."""
 _IRIS = 0.042
 """In half sides: the sigma of what is spared about an iris, which is about an eye's height."""
 _SPARED = 0.5
@@ -111,9 +111,9 @@ def _sparing_irises(painted: Tensor, points: Tensor) -> Tensor:
 
     What it paints there follows how light the irises are that it sees, and these are another's; a still's are right.
     """
-    if points.shape[1] < _IRISES.stop:
+    if points.shape[1] < IRISES.stop:
         return painted
-    apart = _even(painted.shape[-1], points).flatten(0, 1)[None, :, None] - points[:, None, _IRISES]
+    apart = _even(painted.shape[-1], points).flatten(0, 1)[None, :, None] - points[:, None, IRISES]
     near = torch.exp(-apart.square().sum(-1) / (2 * _IRIS**2)).amax(-1)
     kept = 1 - _SPARED * near.reshape(-1, 1, *painted.shape[2:])
     return torch.cat([painted[:, :3] * kept, painted[:, 3:4], painted[:, 4:] * kept], 1)

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from vfxswap.alignment import TEMPLATES
-from vfxswap.geometry import REGIONS, SCHEME_SIZES, Affine, Landmarks, Points, Region, mapped
+from vfxswap.geometry import MIRROR, REGIONS, SCHEME_SIZES, Affine, Landmarks, Points, Region, mapped
 
 _EYES = TEMPLATES["ffhq_512"][:2]
 _NOSE_TIP = TEMPLATES["ffhq_512"][2]
@@ -48,11 +48,14 @@ def _rest() -> Points:
     """The mesh without the parts that move."""
     points = np.zeros((SCHEME_SIZES["mesh468"], 3))
     outlined = sorted({index for region in REGIONS["mesh468"].values() for index in region})
-    inner = [index for index in range(len(points)) if index not in outlined]
-    turn = np.arange(len(inner)) * _GOLDEN_ANGLE
-    radius = 0.93 * np.sqrt((np.arange(len(inner)) + 0.5) / len(inner))
-    # H. Vogel's sunflower (1979) spreads points evenly over a disc.
-    points[inner, :2] = _CENTRE + _HALF * np.column_stack([np.cos(turn), np.sin(turn)]) * radius[:, None]
+    mirror = MIRROR["mesh468"]
+    left = [index for index in range(len(points)) if index not in outlined and index <= mirror[index]]
+    turn = np.arange(len(left)) * _GOLDEN_ANGLE
+    radius = 0.93 * np.sqrt((np.arange(len(left)) + 0.5) / len(left))
+    # H. Vogel's sunflower (1979) spreads points evenly over a disc; here one half lies on the other, and is mirrored.
+    for index, across, down in zip(left, -np.abs(radius * np.cos(turn)), radius * np.sin(turn), strict=True):
+        points[index, :2] = _CENTRE + _HALF * (across if index < mirror[index] else 0.0, down)
+        points[mirror[index], :2] = 2 * _CENTRE[0] - points[index, 0], points[index, 1]
     _put(points, "oval", _ring(36, _CENTRE, (_HALF[0], _HALF[1]), -math.pi / 2, 1))
     _put(points, "left_brow", _brow(_EYES[0]))
     _put(points, "right_brow", _brow(_EYES[1]))

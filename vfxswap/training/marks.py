@@ -22,11 +22,12 @@ from torch import Tensor
 from vfxswap.alignment import as_ibug68
 from vfxswap.faceset import Faceset
 from vfxswap.geometry import REGIONS, Landmarks, Points
+from vfxswap.nets.heads import IRISES
 from vfxswap.ops.gaze import EYES, Gaze, eye_frame, gaze
 from vfxswap.ops.proportions import RestShape, inside_outline, offsets, reshaped, rest_shape
 
-MARKS: Final = 70
-"""How many there are: those of ibug68, the iris that is left in the picture, the right one."""
+MARKS: Final = IRISES.stop
+"""How many there are: those of ibug68, then the irises."""
 _TRUSTED: Final = 0.3
 """An iris that is seen worse is not known."""
 _MOST_SHAPES: Final = 160

@@ -34,6 +34,8 @@ class Faces(NamedTuple):
     """`(N, 1, S, S)` uint8 what is visible of the face."""
     eyes: Tensor
     """`(N, 2, 2)` float32 the eyes' centres, pixels."""
+    places: tuple[tuple[int, int], ...]
+    """Number of a faceset, and place in it, of each."""
 
 
 def read_faces(facesets: Sequence[Faceset], size_px: int, *, warn: Callable[[str], None] = lambda _: None) -> Faces:
@@ -47,27 +49,28 @@ def read_faces(facesets: Sequence[Faceset], size_px: int, *, warn: Callable[[str
     Raises:
         UsageError: No face has a matte.
     """
-    images, mattes, eyes = [], [], []
-    for faceset in facesets:
+    images, mattes, eyes, places = [], [], [], []
+    for number, faceset in enumerate(facesets):
         for index in range(len(faceset)):
             try:
-                matte, image = faceset.matte(index), faceset.image(index)
+                if (matte := faceset.matte(index)) is None:
+                    continue
+                image = faceset.image(index)
             except MediaError as error:
                 warn(f"{error}; it is left out")
-                continue
-            if matte is None:
                 continue
             five = torch.tensor(faceset.landmarks(index).five()[:2], dtype=torch.float32)
             images.append(_bytes(image, size_px))
             mattes.append(_bytes(matte, size_px))
             eyes.append(five * (size_px / faceset.crop.size_px))
+            places.append((number, index))
     if not images:
         raise UsageError(
             "no face of these facesets has a matte: "
             + ", ".join(str(faceset.folder) for faceset in facesets)
             + "; the lab's have, and those that artists' mattes were extracted with"
         )
-    return Faces(torch.stack(images), torch.stack(mattes), torch.stack(eyes))
+    return Faces(torch.stack(images), torch.stack(mattes), torch.stack(eyes), tuple(places))
 
 
 def _bytes(picture: Tensor, size_px: int) -> Tensor:
@@ -179,19 +182,29 @@ def score(net: OcclusionNet, images: Tensor, mattes: Tensor, regions: Tensor | N
     return MatteScore(float((found & true).sum() / (found | true).sum()), float((shown - mattes).abs().mean()), missed)
 
 
-def held_out_score(net: OcclusionNet, facesets: Sequence[Faceset], size_px: int) -> MatteScore:
-    """Scores a net on faces as they are, inside the outline that their landmarks draw for `missed`."""
-    faces = read_faces(facesets, size_px)
+def held_out_score(
+    net: OcclusionNet, facesets: Sequence[Faceset], size_px: int, *, warn: Callable[[str], None] = lambda _: None
+) -> MatteScore:
+    """Scores a net on faces as they are, inside the outline that their landmarks draw for `missed`.
+
+    Args:
+        net: The net.
+        facesets: As `read_faces` takes them.
+        size_px: What faces are brought to.
+        warn: Is told of each picture that cannot be read.
+
+    Raises:
+        UsageError: No face has a matte.
+    """
+    faces = read_faces(facesets, size_px, warn=warn)
     regions = [
         hull_distance(
-            faceset.landmarks(index).points[:, :2] * (size_px / faceset.crop.size_px),
+            facesets[number].landmarks(index).points[:, :2] * (size_px / facesets[number].crop.size_px),
             size_px,
             device=torch.device("cpu"),
         )
         > 0
-        for faceset in facesets
-        for index in range(len(faceset))
-        if faceset.records[index].matte is not None
+        for number, index in faces.places
     ]
     device = next(net.parameters()).device
     images, mattes = (part.to(device).float() / 255 for part in (faces.images, faces.mattes))

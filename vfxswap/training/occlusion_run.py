@@ -85,7 +85,7 @@ def train_occlusion(
     state = _resumed(folder / STATE, train, key, device)
     _run(state, faces, train, device=device, keep=lambda: _keep(folder / STATE, state, key), tell=tell)
     net = state.average.eval()
-    scores = held_out_score(net, settings.held_out, train.size)._asdict() if settings.held_out else {}
+    scores = held_out_score(net, settings.held_out, train.size, warn=warn)._asdict() if settings.held_out else {}
     save_net(folder / RESULT, net, _card(settings, state, scores), spec=net.spec.to_dict(), half=True)
     return folder / RESULT
 

@@ -19,7 +19,7 @@ from vfxswap.identity import Identity
 from vfxswap.ops import meshmap
 from vfxswap.ops.gaze import gaze
 from vfxswap.ops.openings import skin_mask
-from vfxswap.ops.proportions import RestShape, offsets, reshaped, rest_shape
+from vfxswap.ops.proportions import RestShape, reshaped, rest_shape
 from vfxswap.ops.raster import SUBPIXELS, covered, evaluated, rasterise, soft_polygon
 from vfxswap.ops.relight import relit
 from vfxswap.stage import Setting, Swapped, Swapper, SwapperOptions
@@ -77,8 +77,9 @@ class PortraitOptions(SwapperOptions):
         ge=0,
         le=1,
         description="How far the face takes on the identity's own proportions: 0 lays the still onto the plate's "
-        "features, 1 moves brows, eyes, nose and mouth to where the identity has them. The face's outline stays the "
-        "plate's. Wants landmarks with depth (`mesh468`).",
+        "features, 1 moves brows, eyes, nose and mouth to where the identity has them, as far as its stills tell: what "
+        "one still shows may be its pose or expression, so more of it is believed the more stills there are, from the "
+        "front and at rest above all. The face's outline stays the plate's. Wants landmarks with depth (`mesh468`).",
     )
     shape_frames: int = Field(
         15,
@@ -117,6 +118,7 @@ class PortraitSwapper(Swapper[PortraitOptions]):
         """Learns how the face in the plate is built."""
         faces = [face for frame in frames for face in frame.faces if face.identity == self.options.identity]
         self._own = rest_shape([face.landmarks for face in faces if face.landmarks is not None])
+        self._prepared.clear()
 
     def close(self) -> None:
         """Lets go of the stills."""
@@ -143,7 +145,8 @@ class PortraitSwapper(Swapper[PortraitOptions]):
         with self._lock:
             known = self._prepared.get(key)
             if known is None or known.identity is not identity:
-                known = prepare(identity, margin=self.options.margin, size_px=key[1], device=crops.device)
+                margin, own = self.options.margin, self._own
+                known = prepare(identity, own, margin=margin, size_px=key[1], device=crops.device)
                 self._prepared[key] = known
             return known
 
@@ -187,11 +190,11 @@ class PortraitSwapper(Swapper[PortraitOptions]):
 
     def _reshaped(self, landmarks: Landmarks, prepared: Prepared) -> Landmarks:
         """Landmarks with the identity's proportions; the same object if they stay."""
-        own, rest = self._own, prepared.rest
-        if self.options.shape == 0 or own is None or rest is None or landmarks.points.shape[1] != 3:
+        own, change = self._own, prepared.change
+        if self.options.shape == 0 or own is None or change is None or landmarks.points.shape[1] != 3:
             return landmarks
         share = self.options.shape * smoothstep(prepared.mesh.inward[: len(own.points)], 0.0, _SHAPE_FADE)
-        return reshaped(landmarks, own, offsets(rest, own, landmarks.scheme), share)
+        return reshaped(landmarks, own, change, share)
 
     def _holes(self, plate: Tensor, landmarks: Landmarks, supply: dict[Region, float]) -> Tensor:
         """`(S, S)` 0..1: how far eyes and mouth are the plate's."""

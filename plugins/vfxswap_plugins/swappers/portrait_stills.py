@@ -14,7 +14,7 @@ from vfxswap.geometry import REGIONS, Affine, Box, Landmarks, Points, Region, ma
 from vfxswap.identity import Identity, Portrait
 from vfxswap.ops.gaze import Gaze, gaze
 from vfxswap.ops.mesh import FaceMesh, face_mesh, with_depth
-from vfxswap.ops.proportions import RestShape, rest_shape
+from vfxswap.ops.proportions import RestShape, offsets, rest_shape
 from vfxswap.ops.shading import fitted_light, harmonics, shown_at, vertex_normals
 from vfxswap.ops.texture import LEVELS_PER_OCTAVE, Texture, texture
 
@@ -48,15 +48,18 @@ class Prepared:
     mesh: FaceMesh
     triangles: torch.Tensor
     stills: tuple[Still, ...]
-    rest: RestShape | None
-    """The face at rest, where its points have depth."""
+    change: Points | None
+    """From the face in the plate at rest to this one; None where the points of either have no depth."""
 
 
-def prepare(identity: Identity, *, margin: float, size_px: int, device: torch.device) -> Prepared:
+def prepare(
+    identity: Identity, own: RestShape | None, *, margin: float, size_px: int, device: torch.device
+) -> Prepared:
     """Makes an identity's stills ready.
 
     Args:
         identity: Who.
+        own: The face in the plate at rest.
         margin: Of `face_mesh`.
         size_px: Side of the crops.
         device: Where the stills are kept.
@@ -72,7 +75,9 @@ def prepare(identity: Identity, *, margin: float, size_px: int, device: torch.de
     points = [portrait.landmarks for portrait in identity.portraits]
     mesh = face_mesh(points, margin=margin)
     stills = tuple(_still(portrait, mesh, size_px, device) for portrait in identity.portraits)
-    return Prepared(identity, mesh, torch.from_numpy(mesh.triangles).to(device), stills, rest_shape(points))
+    rest = None if own is None else rest_shape(points)
+    change = None if own is None or rest is None else offsets(rest, own, mesh.scheme)
+    return Prepared(identity, mesh, torch.from_numpy(mesh.triangles).to(device), stills, change)
 
 
 def _still(portrait: Portrait, mesh: FaceMesh, size_px: int, device: torch.device) -> Still:

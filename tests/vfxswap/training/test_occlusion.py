@@ -23,7 +23,7 @@ from vfxswap.testing import synthetic_plate
 from vfxswap.trained import load_net, read_card
 from vfxswap.training import occlusion_run
 from vfxswap.training.occluders import covered
-from vfxswap.training.occlusion import Plan, batch_of, loss_of, numbers_at, rate_at, read_faces, score
+from vfxswap.training.occlusion import Plan, batch_of, held_out_score, loss_of, numbers_at, rate_at, read_faces, score
 from vfxswap.training.occlusion_run import STATE, Told, train_occlusion
 from vfxswap.training.occlusion_settings import is_occlusion, load
 
@@ -131,6 +131,21 @@ def test_a_batch_is_the_same_again_and_its_matte_follows_its_picture(tmp_path: P
     inside, outside = one.mattes > 0.9, one.mattes < 0.1
     luma = one.images.mean(1, keepdim=True)
     assert float(luma[inside].mean()) > 1.5 * float(luma[outside].mean())
+
+
+def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> None:
+    """Of what is trained and of what is scored; faces without a matte are none of it, and are not read."""
+    said: list[str] = []
+    whole, bare = write(tmp_path / "one"), write(tmp_path / "two", mattes=False)
+    for faceset in (whole, bare):
+        (faceset.folder / faceset.records[2].file).write_bytes(b"no picture")
+    faces = read_faces([bare, whole], SIZE, warn=said.append)
+    assert faces.places == tuple((1, place) for place in (0, 1, 3, 4, 5))
+    assert len(faces.images) == len(faces.mattes) == len(faces.eyes) == 5
+    assert len(said) == 1
+    assert whole.records[2].file in said[0]
+    held_out_score(OcclusionNet(OcclusionSpec(SIZE, (4, 8), 4)), [bare, whole], SIZE, warn=said.append)
+    assert said == said[:1] * 2
 
 
 def test_faces_of_another_size_are_brought_to_the_nets(tmp_path: Path) -> None:
