@@ -2,7 +2,9 @@
 
 Every point has an address on the template, so it follows identity, expression and pose. The outlines of the eyes run
 along the lids as they blink, and the inner lips along the edges that part when the jaw opens; the other addresses
-are measured (see `mesh468`). Depth is in pixels, smaller is nearer, zero at the mean of the points.
+are measured (see `mesh468`). Depth is in pixels, smaller is nearer, zero at the mean of the points. It runs along the
+line of sight to the face, as networks tell it that see the face alone; along the axis of the camera a face that is not
+in the middle would look crooked.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from torch import Tensor
 from vfxswap.alignment import as_ibug68
 from vfxswap.geometry import REGIONS, Landmarks, Pose
 from vfxswap.lab.camera import View
+from vfxswap.lab.maths import unit
 from vfxswap.lab.mesh468 import ADDRESSES
 from vfxswap.lab.performer import Performer, Stance
 from vfxswap.lab.template import EYE, MOUTH_HALF, MOUTH_Y, lower_lid, upper_lid
@@ -70,7 +73,9 @@ def face_truth(track: int, performer: Performer, stance: Stance, view: View, see
     places = (head[numbers] * weights[..., None]).sum(1)
     points, depth = view.project(places)
     scale = view.camera.focal_px(view.height) / depth.mean()
-    mesh = torch.cat([points, ((depth - depth.mean()) * scale)[:, None]], 1).cpu().double().numpy()
+    away = places - view.position
+    sight = away @ unit(away.mean(0))
+    mesh = torch.cat([points, ((sight - sight.mean()) * scale)[:, None]], 1).cpu().double().numpy()
     visible = _visible(points, depth, seen_depth, _BEHIND_CM + float(1 / scale))
     return FaceTruth(track, Landmarks(mesh, "mesh468"), visible, stance.pose)
 

@@ -41,11 +41,12 @@ def rest(*faces: Landmarks) -> RestShape:
 
 def test_pose_and_size_are_taken_out() -> None:
     one = rest(face()).points
-    other, pictures = rest(turned(face(), 25, 12, 1.7), turned(face(), -20), face())
+    other, pictures, straight = rest(turned(face(), 25, 12, 1.7), turned(face(), -20), face())
     np.testing.assert_allclose(other, one, atol=1e-6)
     eyes = [one[list(REGIONS["mesh468"][eye])].mean(axis=0) for eye in ("left_eye", "right_eye")]
     assert np.linalg.norm(eyes[1] - eyes[0]) == pytest.approx(1)
     assert 1 < pictures.min() <= pictures.max() < 3
+    assert straight == pytest.approx(1, abs=0.02)
 
 
 def test_a_picture_counts_for_what_it_tells() -> None:
@@ -99,16 +100,21 @@ def test_few_pictures_are_believed_less() -> None:
     assert nose[0] / nose[2] > 0.6
 
 
-def test_what_is_crooked_is_believed_of_many_pictures_only() -> None:
-    """One picture of a head that is turned a little looks crooked."""
+def test_what_is_crooked_is_taken_from_straight_ahead() -> None:
+    """A head that is turned looks crooked, also in the average of many of the same side."""
     crooked = face()
     crooked.points[list(NOSE), 0] += 4.0
-    own, shares = rest(*[face()] * 400), []
-    for count in (1, 10, 400):
-        change = offsets(rest(*[crooked] * count), own, "mesh468")
-        shares.append(change[4, 0] * EYES_PX / 4.0)
-    assert shares[0] < 0.1 < shares[1] < 0.5
-    assert 0.8 < shares[2] < 1
+    own = rest(*[face()] * 400)
+
+    def aside(*pictures: Landmarks) -> float:
+        return float(offsets(rest(*pictures), own, "mesh468")[4, 0] * EYES_PX / 4.0)
+
+    assert 0.55 < aside(crooked) < 0.75
+    assert 0.9 < aside(*[crooked] * 20) < 1.1
+    wrong = turned(crooked, 30)
+    assert abs(aside(*[wrong] * 20)) < 0.2
+    assert aside(*[wrong] * 20, face()) < 0.1
+    assert aside(*[turned(face(), 30)] * 20, crooked) > 0.5
 
 
 def test_points_are_moved_in_the_heads_own_axes() -> None:
