@@ -146,8 +146,7 @@ class Detector(Stage[OptionsT]):
 class Tracker(Stage[OptionsT]):
     """Says which detections of a shot are the same face, and fills the gaps between them.
 
-    It stands between detector and aligner, sees the plate once before the run, and gives the faces of all frames: what
-    came from the detector is replaced by them.
+    Between detector and aligner, it sees the plate once before the run; its faces of all frames replace the detector's.
     """
 
     needs = frozenset({"faces"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from vfxswap.cli import main
 from vfxswap.frame import Detection
 from vfxswap.host import Host
 from vfxswap.identity import load_identity
@@ -33,6 +35,10 @@ others do. So the hero's own picture is what a perfect swap of the plate would b
 
 Planes = list[NDArray[Any]]
 Movie = list[Planes]
+Shell = Callable[..., tuple[int, str]]
+
+SMALL = ("--set", "stages.points5.crop_size=96", "--device", "cpu", "--progress", "none")
+"""What makes a run small and quiet."""
 
 _CONSENT = """\
 name = "{name}"
@@ -165,6 +171,32 @@ def draw() -> Callable[..., Movie]:
     return _pictures
 
 
+@pytest.fixture
+def shell(place: Place, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Runs `demo.toml` with more words: exit code, and what was said on standard error (or output, if nothing)."""
+
+    def shell(*words: str, file: str = "demo.toml", plugins: str | None = None) -> tuple[int, str]:
+        before = () if plugins is None else ("--plugin-path", str(Path(__file__).parent / plugins))
+        code = main([*before, "run", str(place.pipelines / file), *SMALL, *words])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, err or out
+
+    return shell
+
+
+@pytest.fixture(scope="session")
+def report_of() -> Callable[[Path], list[dict[str, Any]]]:
+    """The lines of a delivery's report."""
+    return _report_of
+
+
+@pytest.fixture(scope="session")
+def files_in() -> Callable[[Path], set[str]]:
+    """Names of what is in a folder."""
+    return _files_in
+
+
 def _draw_shot(folder: Path, plate: Sequence[int], identities: Sequence[int]) -> None:
     width, height = SIZE
     (folder / "mattes").mkdir(parents=True)
@@ -282,3 +314,11 @@ def _planes(frame: av.VideoFrame) -> Planes:
         np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:rows, :columns].copy()
         for plane, (rows, columns) in zip(frame.planes, sizes, strict=True)
     ]
+
+
+def _report_of(delivery: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in delivery.with_name(f"{delivery.name}.report.jsonl").read_text().splitlines()]
+
+
+def _files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}

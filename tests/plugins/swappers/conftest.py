@@ -1,9 +1,11 @@
-"""What the tests of swappers share: drawn faces whose points are known, in any pose and expression."""
+"""What the tests of swappers share: drawn faces whose points are known, in any pose and expression; trained weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from vfxswap.frame import FaceBatch
 from vfxswap.geometry import REGIONS, Landmarks, Points
 from vfxswap.identity import Identity, Portrait
 from vfxswap.ops import mesh
-from vfxswap.testing import face_landmarks, synthetic_identity
+from vfxswap.testing import face_landmarks, synthetic_comb, synthetic_identity, write_synthetic_trained
 
 SIZE = 128
 UNIT_TO_CROP = np.array([(SIZE, 0.0, 0.0), (0.0, SIZE, 0.0)])
@@ -96,3 +98,21 @@ def batch() -> Callable[..., FaceBatch]:
         return FaceBatch(torch.stack(list(images)), tuple(landmarks), (_IDENTITY,) * count, tuple(range(count)))
 
     return make
+
+
+@pytest.fixture
+def with_weights() -> Callable[..., Identity]:
+    """The identity of a folder with trained files."""
+    return _with_weights
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> Identity:
+    """An identity with one trained file."""
+    write_synthetic_trained(tmp_path / "hero.safetensors", synthetic_comb())
+    return _with_weights(tmp_path)
+
+
+def _with_weights(folder: Path, **changes: Any) -> Identity:
+    files = tuple(sorted(folder.glob("*.safetensors")))
+    return replace(synthetic_identity(folder=folder), weights=files, **changes)

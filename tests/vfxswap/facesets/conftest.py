@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vfxswap.alignment import CropSpec, crop_of_type
 from vfxswap.faceset import FaceRecord, Faceset, FacesetInfo
-from vfxswap.facesets.extract import Footage, extract, stills_in
+from vfxswap.facesets.extract import Extracted, Footage, extract, stills_in
 from vfxswap.facesets.seeing import Asked
 from vfxswap.host import Host
 from vfxswap.lab.deliver import deliver
@@ -96,6 +96,17 @@ def _asked(pipeline: Path, *overrides: str, identity: str = "hero", crop: CropSp
 def asked() -> Callable[..., Asked]:
     """Asks for faces of the hero, of 96 px."""
     return _asked
+
+
+@pytest.fixture
+def take(job: Path, host: Host, asked: Callable[..., Asked]) -> Callable[..., Extracted]:
+    """Extracts from the job's pipeline into `faces` beside it."""
+    own = Footage()
+
+    def take(footage: Footage = own, *overrides: str, out: str = "faces", **options: Any) -> Extracted:
+        return extract(asked(job, *overrides), job.parent / out, footage, host=host, workers=2, **options)
+
+    return take
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,16 @@
-"""Small facesets of drawn faces for the tests of training: two people, a few dozen pictures, 32 pixels."""
+"""Small facesets of drawn faces, of two people, a few dozen pictures, 32 pixels; and trainings with them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vfxswap.alignment import crop_of_type
@@ -17,6 +20,10 @@ from vfxswap.geometry import Landmarks
 from vfxswap.identity import load_identity
 from vfxswap.lab.looks import PERFORMERS
 from vfxswap.lab.stills import write_record
+from vfxswap.training.events import Event, Stepped
+from vfxswap.training.loop import train
+from vfxswap.training.result import Outcome
+from vfxswap.training.settings import load
 
 SIZE = 32
 IBUG_X = np.linspace(8, 24, 68)
@@ -86,6 +93,22 @@ def write_project(folder: Path, *, more: str = "", train: str = "", count: int =
     return file
 
 
+class Heard(list[Event]):
+    """Everything that a training told."""
+
+    def __call__(self, event: Event) -> None:
+        self.append(event)
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """The events of a kind."""
+        return [event for event in self if isinstance(event, kind)]
+
+    @property
+    def losses(self) -> list[float]:
+        """Of all steps."""
+        return [event.parts["loss"] for event in self.of(Stepped)]
+
+
 @pytest.fixture
 def project() -> Callable[..., Path]:
     """`write_project`."""
@@ -96,3 +119,52 @@ def project() -> Callable[..., Path]:
 def faceset() -> Callable[..., Faceset]:
     """`write_faces`."""
     return write_faces
+
+
+@pytest.fixture
+def without_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard has a test of its own, and takes seconds to import."""
+    monkeypatch.setattr("vfxswap.training.curve._board", lambda *_: None)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The training file of a project."""
+    return write_project(tmp_path)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    """A listener that keeps what a training tells."""
+    return Heard()
+
+
+@pytest.fixture
+def trained() -> Callable[..., tuple[Outcome, Any]]:
+    """Trains to the end: what came of it, and what was told."""
+    return _trained
+
+
+@pytest.fixture
+def curve() -> Callable[[Path], list[dict[str, float]]]:
+    """The curve on disk."""
+    return _curve
+
+
+@pytest.fixture
+def weights() -> Callable[[Outcome], dict[str, bytes]]:
+    """The bits of all weights; the card beside them says how long it took, which is never the same."""
+    return _weights
+
+
+def _trained(file: Path, *sets: str, resume: bool = False, heard: Any = None) -> tuple[Outcome, Any]:
+    heard = Heard() if heard is None else heard
+    return train(load(file, overrides=sets), resume=resume, tell=heard), heard
+
+
+def _curve(file: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (file.parent / "run" / "curve.jsonl").read_text().splitlines()]
+
+
+def _weights(outcome: Outcome) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in load_file(outcome.path).items()}
