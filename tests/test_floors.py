@@ -21,7 +21,7 @@ REPO = Path(__file__).resolve().parent.parent
 CORE, PLUGINS = REPO / "vfxswap", REPO / "plugins" / "vfxswap_plugins"
 
 FLOORS: dict[int, set[str]] = {
-    0: {"errors", "clock", "color", "cryptomatte", "files", "geometry", "alignment", "ocio"},
+    0: {"errors", "clock", "color", "cryptomatte", "download", "files", "geometry", "alignment", "ocio"},
     1: {"nets", "ops"},
     2: {
         "analysis",

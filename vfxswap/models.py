@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import ipaddress
 import os
 import sys
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO, Annotated, Any
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from typing import Annotated
 
 import tomli
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from vfxswap.download import Download, OpenUrl, Progress, checked_url, open_url
 from vfxswap.errors import ModelMissing, Retryable, UsageError
 
 if sys.platform != "win32":
@@ -32,22 +27,6 @@ if sys.platform != "win32":
 
 CARD_FILE = "models.toml"
 """Name of the file that holds model cards, in a plugin or in a folder of the store."""
-_CHUNK_BYTES = 1 << 18
-_TIMEOUT_SECONDS = 30.0
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or (host is not None and ipaddress.ip_address(host).is_loopback)
-    except ValueError:
-        return False
-
-
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
-        return url
-    raise ValueError(f"models are fetched by https only, not from {url!r}")
 
 
 def bare_name(name: str) -> str:
@@ -64,7 +43,8 @@ class ModelCard(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="What stages and `vfxswap models` call it.")
     file: Annotated[str, AfterValidator(bare_name)] = Field(description="Name of its file in the store's folders.")
-    url: Annotated[str, AfterValidator(_checked_url)] = Field(description="Where it is published; https.")
+    url: Annotated[str, AfterValidator(checked_url)] = Field(description="Where it is published; https.")
+    by_hand: bool = Field(False, description="Whether `url` is a page, from which a person takes the file.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in lower-case hex.")
     size: int = Field(gt=0, description="Of the file, in bytes.")
     licence: str = Field(min_length=1, description="SPDX expression of the weights' licence.")
@@ -130,12 +110,6 @@ class ModelStatus:
     def ok(self) -> bool:
         """Whether there is a file and nothing is known to be wrong with it."""
         return self.path is not None and not self.problem
-
-
-Progress = Callable[[int, int], None]
-"""Is told the bytes that are there and the bytes that there will be."""
-OpenUrl = Callable[[urllib.request.Request], Any]
-"""Opens a request as `urllib.request.urlopen` does."""
 
 
 class ModelStore:
@@ -231,20 +205,25 @@ class ModelStore:
             opener: Opens the request; None is urllib's, with https demanded of redirects too.
 
         Raises:
-            ModelMissing: No folder can be written to, the server cannot be reached, it ended the download early, or
-                sent another file than the pinned one; says what to do by hand.
+            ModelMissing: No folder can be written to, a person must take the file from a page, the server cannot be
+                reached, it ended the download early, or sent another file than the pinned one; says what to do by hand.
             Retryable: Another process is downloading the same file.
         """
         card, found = self.card(name), self.find(name)
         if found is not None and not self._problem(card, found):
             return found
         folder = self._writable_folder(card)
+        if card.by_hand:
+            raise ModelMissing(
+                f"model {name!r} is not downloaded by itself: take it from {card.url}, put it as {card.file} into"
+                f" {folder}, and run vfxswap models verify"
+            )
         if found is not None and self.folders.index(found.parent) < self.folders.index(folder):
             raise ModelMissing(f"{self._problem(card, found)}, and its folder cannot be written to; remove that file")
         part = folder / f"{card.file}.{card.sha256[:8]}.part"
         with _only_one(part):
             try:
-                _Download(card, part, progress or _silent, opener or _open_url).run()
+                Download(card, part, progress or _silent, opener or open_url).run()
                 part.replace(folder / card.file)
             finally:
                 if part.exists() and not part.stat().st_size:
@@ -288,87 +267,6 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
         return Path(own).expanduser()
     base = environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "vfxswap"
-
-
-class _Download:
-    """One download into a `.part` file; see `ModelStore.pull`."""
-
-    def __init__(self, card: ModelCard, part: Path, progress: Progress, opener: OpenUrl) -> None:
-        self.card, self.part, self.progress, self.opener = card, part, progress, opener
-
-    def run(self) -> None:
-        have = self.part.stat().st_size
-        self.progress(min(have, self.card.size), self.card.size)
-        if have < self.card.size:
-            have = self._receive(have)
-        if have < self.card.size:
-            raise self._failed(f"the server ended it after {have} of {self.card.size} bytes")
-        actual = "" if have > self.card.size else file_sha256(self.part)
-        if actual != self.card.sha256:
-            self.part.unlink()
-            found = f"sha256 {actual}" if actual else f"more than {self.card.size} bytes"
-            raise self._failed(f"the server sent another file ({found}, expected sha256 {self.card.sha256})")
-
-    def _receive(self, have: int) -> int:
-        """Appends what the server sends to the `have` bytes that are there; returns how many there are then."""
-        headers = {"User-Agent": "vfxswap", "Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-        request = urllib.request.Request(self.card.url, headers=headers)  # noqa: S310 - the card holds https only
-        try:
-            with self.opener(request) as response:
-                resumed = response.status == HTTPStatus.PARTIAL_CONTENT and _range_start(response.headers) == have
-                with self.part.open("ab") as file:
-                    if not resumed:
-                        file.truncate(0)
-                    return self._append(response, file, have if resumed else 0)
-        except HTTPError as error:
-            error.close()
-            if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                self.part.unlink()  # the server's file is shorter than what is there: it is another file
-            raise self._failed(str(error)) from error
-        except (OSError, HTTPException) as error:
-            raise self._failed(f"{type(error).__name__}: {error}") from error
-
-    def _append(self, response: IO[bytes], file: IO[bytes], have: int) -> int:
-        while have <= self.card.size and (chunk := response.read(_CHUNK_BYTES)):
-            file.write(chunk)
-            have += len(chunk)
-            self.progress(min(have, self.card.size), self.card.size)
-        return have
-
-    def _failed(self, what: str) -> ModelMissing:
-        has_bytes = self.part.exists() and self.part.stat().st_size
-        again = "run the command again to go on from there, or " if has_bytes else ""
-        return ModelMissing(
-            f"cannot download model {self.card.name!r} from {self.card.url}: {what}; {again}put that file as"
-            f" {self.card.file} into {self.part.parent} by hand"
-        )
-
-
-def _range_start(headers: HTTPMessage) -> int | None:
-    """First byte of `Content-Range: bytes 100-199/200` (RFC 9110 14.4)."""
-    unit, _, rest = headers.get("Content-Range", "").partition(" ")
-    start = rest.partition("-")[0]
-    return int(start) if unit == "bytes" and start.isdigit() else None
-
-
-class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """Refuses to be sent from https to anything else."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> urllib.request.Request | None:
-        try:
-            _checked_url(newurl)
-        except ValueError as error:
-            fp.close()
-            raise ConnectionRefusedError(f"redirected; {error}") from error
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _open_url(request: urllib.request.Request) -> Any:
-    return urllib.request.build_opener(_HttpsOnly).open(request, timeout=_TIMEOUT_SECONDS)
 
 
 def _silent(_done: int, _total: int) -> None:

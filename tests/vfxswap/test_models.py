@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import threading
 import urllib.request
@@ -234,6 +235,16 @@ def test_a_wrong_file_in_a_locked_folder_is_named(tmp_path: Path, server: tuple[
     store = ModelStore([locked, tmp_path / "own"], {"net": a_card(server[0])})
     with pytest.raises(ModelMissing, match="remove that file"):
         store.pull("net")
+
+
+def test_what_a_person_must_take_from_a_page_is_not_downloaded(tmp_path: Path, server: tuple[str, Behaviour]) -> None:
+    card = a_card(server[0], by_hand=True)
+    store = a_store(tmp_path, card)
+    with pytest.raises(ModelMissing, match=f"take it from {re.escape(card.url)}, put it as net.onnx into .*models"):
+        store.pull("net")
+    assert list((tmp_path / "models").iterdir()) == []
+    (tmp_path / "models" / "net.onnx").write_bytes(WEIGHTS)
+    assert store.pull("net") == tmp_path / "models" / "net.onnx"
 
 
 def test_no_folder_to_write_to(tmp_path: Path) -> None:

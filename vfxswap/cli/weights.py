@@ -33,7 +33,8 @@ def list_models(host: Host, *, as_json: bool) -> None:
 
 def _row(state: ModelStatus) -> tuple[str, str, str, str, str]:
     card = state.card
-    where = "missing" if state.path is None else state.problem or str(state.path)
+    missing = f"missing; take it from {card.url}" if card.by_hand else "missing"
+    where = missing if state.path is None else state.problem or str(state.path)
     return card.name, size_text(card.size), card.licence, "yes" if card.commercial else "no", where
 
 
@@ -43,19 +44,20 @@ def size_text(size: int) -> str:
 
 
 def pull_models(host: Host, names: Sequence[str], *, everything: bool) -> None:
-    """Downloads models.
+    """Downloads models; those that a person must take from a page come last, and end it.
 
     Raises:
         UsageError: Neither a name nor everything was asked for.
-        ModelMissing: A download failed, or there is no such model.
+        ModelMissing: A download failed, there is no such model, or it must be taken by hand.
     """
     store = _store(host)
-    wanted = [state.card.name for state in store.status() if state.path is None] if everything else list(names)
+    wanted = [state.card.name for state in store.status() if state.path is None] if everything else names
     if not wanted and not everything:
         raise UsageError(f"name the models to get, or --all; known: {', '.join(sorted(store.cards)) or 'none'}")
-    for name in wanted:
-        card = store.card(name)
-        say(f"{name}: {size_text(card.size)} from {card.url} ({card.licence})")
+    for card in sorted(map(store.card, wanted), key=lambda card: card.by_hand):
+        name = card.name
+        if not card.by_hand:
+            say(f"{name}: {size_text(card.size)} from {card.url} ({card.licence})")
         say(f"{name}: is at {store.pull(name, progress=_percent(name))}")
 
 

@@ -40,14 +40,14 @@ _LIP_RINGS: dict[Scheme, tuple[tuple[int, ...], ...]] = {
     ),
     "ibug68": (),
 }
-# The next ring around each eye, point for point beside the lids; a lid that is opened must not be pushed over it.
-_LID_RINGS: dict[Scheme, tuple[tuple[int, ...], ...]] = {
+LID_RINGS: dict[Scheme, tuple[tuple[int, ...], ...]] = {
     "mesh468": (
         (130, 25, 110, 24, 23, 22, 26, 112, 243, 190, 56, 28, 27, 29, 30, 247),
         (463, 341, 256, 252, 253, 254, 339, 255, 359, 467, 260, 259, 257, 258, 286, 414),
     ),
     "ibug68": (),
 }
+"""The next ring around each eye, point for point beside the lids; a lid that is opened must not be pushed over it."""
 _LOWER_FIRST: dict[Scheme, bool] = {"mesh468": True, "ibug68": False}
 """Whether the outlines of eyes and lips go from the image's left along the lower half and back along the upper."""
 _FOREHEAD = 0.38
@@ -207,7 +207,7 @@ def _opened(layout: Points, scheme: Scheme) -> Points:
     layout = layout.copy()
     eyes = (REGIONS[scheme]["left_eye"], REGIONS[scheme]["right_eye"])
     outer = REGIONS[scheme]["lips_outer"]
-    leasts = [*((ring, _MIN_EYE) for ring in eyes), *((ring, _MIN_LID) for ring in _LID_RINGS[scheme])]
+    leasts = [*((ring, _MIN_EYE) for ring in eyes), *((ring, _MIN_LID) for ring in LID_RINGS[scheme])]
     for ring, least in (*leasts, (outer, _MIN_LIPS)):
         layout[list(ring)] = _lens(layout[list(ring)], lower_first=_LOWER_FIRST[scheme], least=least)
     lips = layout[list(outer)]

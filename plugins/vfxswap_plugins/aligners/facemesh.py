@@ -29,9 +29,10 @@ from vfxswap.geometry import (
     scale_of,
     umeyama,
 )
-from vfxswap.ops import warp
 from vfxswap.stage import Aligner, AlignerOptions, Cutter, Setting
 from vfxswap_plugins._onnx import open_session
+from vfxswap_plugins.aligners.iris import Lids
+from vfxswap_plugins.aligners.looks import looks, piece_px, to_piece
 
 INPUT_PX = 192
 """Side of the square that the network looks at."""
@@ -41,11 +42,6 @@ _FIVE_IN_ROI = np.array([(0.3755, 0.377), (0.6245, 0.377), (0.5, 0.525), (0.394,
 _ROI_OF_FIVE = 1.5
 _LEAST_BOX = 0.6
 """A box whose square is smaller than this part of the one from five points does not hold the face, but its features."""
-_SHIFT, _SCALE, _TURN = 0.035, 0.04, 0.05
-"""How far the averaged looks stand apart: parts of the square's side, of its scale, and radians."""
-_SQUARE_TO_PIECE = np.array([(2.0, 0.0, 32.0), (0.0, 2.0, 32.0)])
-_PIECE_PX = 2 * INPUT_PX + 64
-"""The looks are cut from one piece of the plate, which is dear to cut: twice as fine, with a margin for the shifts."""
 
 
 class FaceMeshOptions(AlignerOptions):
@@ -67,13 +63,18 @@ class FaceMeshOptions(AlignerOptions):
         le=100,
         description="Looks that differ by more, in % of the face's size, show no face. Faces: mostly below 3.",
     )
+    eyes: bool = Field(
+        default=False,
+        description="Lids are found by the model `iris`, which looks at each eye alone; this one takes shut eyes for "
+        "half open. Costs `average` looks more at each eye, of some 2 ms.",
+    )
     on: Literal["device", "cpu"] = Field(
         default="device", description="Computes on the run's device, or always on the CPU."
     )
 
 
 class FaceMesh(Aligner[FaceMeshOptions]):
-    """Finds 468 points with depth; needs the model `facemesh`.
+    """Finds 468 points with depth; needs the model `facemesh`, and `iris` for `eyes`.
 
     The network wants a square, upright around the face. The first is made from the detector's box and points, every
     other from the points just found, so that the detector's jitter is halved with each pass. What is left is the
@@ -86,20 +87,23 @@ class FaceMesh(Aligner[FaceMeshOptions]):
     def __init__(self, options: FaceMeshOptions, setting: Setting) -> None:
         super().__init__(options, setting)
         self._session: Any = None
+        self._lids: Lids | None = None
 
     @classmethod
-    def models(cls, options: FaceMeshOptions) -> Sequence[str]:  # noqa: ARG003 - the same for all options
+    def models(cls, options: FaceMeshOptions) -> Sequence[str]:
         """See `Stage`."""
-        return ("facemesh",)
+        return ("facemesh", "iris") if options.eyes else ("facemesh",)
 
     def open(self) -> None:
         """See `Stage`."""
         device = torch.device("cpu") if self.options.on == "cpu" else self.setting.device
         self._session = open_session(self.setting.models.path("facemesh"), device)
+        if self.options.eyes:
+            self._lids = Lids(open_session(self.setting.models.path("iris"), device), self.options.average)
 
     def close(self) -> None:
         """See `Stage`."""
-        self._session = None
+        self._session = self._lids = None
 
     def align(self, detections: Sequence[Detection], cut: Cutter) -> list[Landmarks | None]:
         """Measures each face, also one whose detection has dense points already; see `Aligner`."""
@@ -108,22 +112,21 @@ class FaceMesh(Aligner[FaceMeshOptions]):
             crops = cut(range(len(squares)), squares, INPUT_PX)
             meshes = [mapped(inverted(s), self._mesh(crop)) for s, crop in zip(squares, crops, strict=True)]
             squares = [square_around(mesh, self.options.roi_scale) for mesh in meshes]
-        return [
-            self._agreed(np.stack([mapped(inverted(s), points) for points in self._looks(i, s, cut)]))
-            for i, s in enumerate(squares)
-        ]
+        return [self._found(i, s, cut) for i, s in enumerate(squares)]
+
+    def _found(self, index: int, square: Affine, cut: Cutter) -> Landmarks | None:
+        """The points of one face, in the plate."""
+        looked = [mapped(inverted(square), points) for points in self._looks(index, square, cut)]
+        face = self._agreed(np.stack(looked))
+        return face if face is None or self._lids is None else self._lids.refined(face, index, cut)
 
     def _looks(self, index: int, square: Affine, cut: Cutter) -> list[Points]:
         """The points, in a face's square, that slightly different squares cut from one piece give."""
         if self.options.average == 1:
             return [self._mesh(cut([index], [square], INPUT_PX)[0])]
-        piece = cut([index], [composed(_SQUARE_TO_PIECE, square)], _PIECE_PX)[0]
-        found = []
-        for offset in offsets(self.options.average):
-            piece_to_look = composed(offset, inverted(_SQUARE_TO_PIECE))
-            crop = warp.cut(piece, origin=(0, 0), plate_to_crop=piece_to_look, size_px=INPUT_PX)
-            found.append(mapped(inverted(offset), self._mesh(crop)))
-        return found
+        piece = cut([index], [composed(to_piece(INPUT_PX), square)], piece_px(INPUT_PX))[0]
+        seen = looks(piece, self.options.average, INPUT_PX)
+        return [mapped(inverted(from_square), self._mesh(crop)) for from_square, crop in seen]
 
     def _mesh(self, crop: Tensor) -> Points:
         """`(468, 3)` in pixels of one `(3, 192, 192)` crop; the network takes one at a time."""
@@ -184,19 +187,3 @@ def square_around(mesh: Points, roi_scale: float) -> Affine:
     turned = mesh[:, :2] @ upright.T
     low, high = turned.min(axis=0), turned.max(axis=0)
     return square(upright.T @ ((low + high) / 2), roi_scale * float((high - low).max()), radians)
-
-
-def offsets(count: int) -> list[Affine]:
-    """`count` (1, 4 or 8) small similarities of the network's square whose shifts, scales and turns cancel out."""
-    if count == 1:
-        return [np.eye(2, 3)]
-    found = []
-    for k in range(count):
-        around = 2 * math.pi * (k + 0.5) / count
-        shift = np.array([math.cos(around), math.sin(around)]) * _SHIFT * INPUT_PX
-        scale, turn = 1 + _SCALE * (-1) ** k, _TURN * (-1) ** (k // 2)
-        along, across = math.cos(turn) * scale, math.sin(turn) * scale
-        linear = np.array([(along, -across), (across, along)])
-        middle = np.full(2, INPUT_PX / 2)
-        found.append(np.column_stack([linear, middle + shift - linear @ middle]))
-    return found

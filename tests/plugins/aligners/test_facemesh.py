@@ -27,9 +27,9 @@ from vfxswap_plugins.aligners.facemesh import (
     FaceMeshOptions,
     first_square,
     lean,
-    offsets,
     square_around,
 )
+from vfxswap_plugins.aligners.looks import offsets
 
 
 class PictureCutter(Cutter):
@@ -173,7 +173,7 @@ def test_another_network_under_its_name_is_refused() -> None:
 @pytest.mark.parametrize("count", [1, 4, 8])
 def test_the_looks_stand_around_the_square(count: int) -> None:
     corners = np.array([(0.0, 0.0), (INPUT_PX, 0), (0, INPUT_PX), (INPUT_PX, INPUT_PX)])
-    moved = np.array([mapped(offset, corners) for offset in offsets(count)])
+    moved = np.array([mapped(offset, corners) for offset in offsets(count, INPUT_PX)])
     assert len(moved) == count
     assert np.abs(moved.mean(axis=0) - corners).max() < 0.2, "no bias"
     assert np.abs(moved - corners).max() < 32 / 2 + 8, "the margin of the piece holds them"

@@ -33,7 +33,7 @@ def _ordered(points: Points) -> Points:
     """The drawn face with the rings around lips and lids in their places, nothing else inside, and smooth."""
     points = points.copy()
     outer, inner = (points[list(REGIONS["mesh468"][name])] for name in ("lips_outer", "lips_inner"))
-    lips, lids = mesh._LIP_RINGS["mesh468"], mesh._LID_RINGS["mesh468"]
+    lips, lids = mesh._LIP_RINGS["mesh468"], mesh.LID_RINGS["mesh468"]
     for ring, part in zip(lips, (1 / 3, 2 / 3), strict=True):
         points[list(ring)] = outer + (inner - outer) * part
     eyes = [points[list(REGIONS["mesh468"][name])] for name in ("left_eye", "right_eye")]
