@@ -26,6 +26,7 @@ from vfxswap_plugins.aligners.iris import CONTOUR, EYES, INPUT_PX, Lids, eye_squ
 WIDTH, HEIGHT = 400, 320
 TO_PLATE = np.array([(190.0, 60.0, 60.0), (-60.0, 190.0, 90.0)])
 """A face that leans."""
+UPSIDE_DOWN = np.array([(-190.0, 0.0, 290.0), (0.0, -190.0, 270.0)])
 Rule = Callable[[Points, int], Points]
 
 
@@ -75,8 +76,8 @@ class PlaceReader:
         return [points.astype(np.float32).reshape(1, -1), np.zeros((1, 15), np.float32)]
 
 
-def a_face(eyes: float) -> Landmarks:
-    return face_landmarks(TO_PLATE, eyes_open=eyes)
+def a_face(eyes: float, to_plate: Affine = TO_PLATE) -> Landmarks:
+    return face_landmarks(to_plate, eyes_open=eyes)
 
 
 def places() -> Tensor:
@@ -89,10 +90,11 @@ def moved(session: PlaceReader, face: Landmarks, average: int = 1) -> Points:
     return Lids(session, average).refined(face, 0, OnePicture(places())).points - face.points
 
 
+@pytest.mark.parametrize("to_plate", [TO_PLATE, UPSIDE_DOWN], ids=["leaning", "upside down"])
 @pytest.mark.parametrize("average", [1, 4, 8])
-def test_lids_go_where_the_network_sees_them(average: int) -> None:
+def test_lids_go_where_the_network_sees_them(average: int, to_plate: Affine) -> None:
     """Of both eyes, of which it sees one in a mirror; nothing else moves, and depth stays."""
-    mesh, shut = a_face(1.0), a_face(0.1)
+    mesh, shut = a_face(1.0, to_plate), a_face(0.1, to_plate)
     session = PlaceReader(shut.points)
     found = Lids(session, average).refined(mesh, 0, OnePicture(places())).points
     for eye in EYES:
@@ -112,10 +114,11 @@ def test_all_of_both_lids_are_among_its_points() -> None:
     assert [EYES[0].points[place] for place in (0, 4, 8, 12)] == [33, 145, 133, 159], "outer, below, inner, above"
 
 
-def test_the_square_stands_upright_between_the_corners() -> None:
+@pytest.mark.parametrize("to_plate", [TO_PLATE, UPSIDE_DOWN], ids=["leaning", "upside down"])
+def test_the_square_leans_with_the_face(to_plate: Affine) -> None:
+    mesh = a_face(1.0, to_plate).points
     for eye in EYES:
-        contour = a_face(1.0).points[list(eye.points)]
-        seen = np.c_[contour[:16, :2], np.ones(16)] @ eye_square(contour).T
+        seen = np.c_[mesh[list(eye.points[:16]), :2], np.ones(16)] @ eye_square(mesh, eye).T
         assert (seen[0] + seen[8]) / 2 == pytest.approx([INPUT_PX / 2] * 2)
         assert seen[0, 1] == pytest.approx(seen[8, 1])
         assert abs(seen[8, 0] - seen[0, 0]) == pytest.approx(INPUT_PX / 2.3)
