@@ -23,8 +23,8 @@ from benchmarks.measure import Table
 from vfxswap.faceset import Faceset
 from vfxswap.score.fidelity import decibels
 from vfxswap.trained import load_trained
-from vfxswap.training.faces import read_face
 from vfxswap.training.loop import train
+from vfxswap.training.planes import read_face
 from vfxswap.training.result import Outcome
 from vfxswap.training.settings import load
 

@@ -40,6 +40,12 @@ def _order(seed: int, stream: int, epoch: int, count: int) -> tuple[int, ...]:
     return tuple(int(place) for place in np.argsort(dice.random(count), kind="stable"))
 
 
+def mixed_in(draw: int, share: float) -> tuple[bool, int]:
+    """Whether a draw is one of a share that is spread evenly over all; and the how manieth it is of its kind."""
+    before, after = int(draw * share), int((draw + 1) * share)
+    return (True, before) if after > before else (False, draw - before)
+
+
 def yaw_bins(yaws: Sequence[float]) -> list[list[int]]:
     """Places sorted by yaw into equal parts of the range that there is; only parts that hold some."""
     if not yaws:

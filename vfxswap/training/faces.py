@@ -16,22 +16,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vfxswap.alignment import as_ibug68
 from vfxswap.errors import MediaError, UsageError
 from vfxswap.faceset import Faceset
-from vfxswap.geometry import Landmarks
-from vfxswap.ops.matte import hull_distance, soft_edge
-from vfxswap.training.drawing import YAW_BINS, shuffled, turns, yaw_bins
+from vfxswap.facesets.coverage import openness
+from vfxswap.training.drawing import YAW_BINS, mixed_in, shuffled, turns, yaw_bins
 from vfxswap.training.marks import MARKS, Guest, Seen, guest, marks, marks_as, seen, shape_at_rest
+from vfxswap.training.planes import PLANES, read_face
 from vfxswap.training.settings import FEWEST_FACES, Settings, Sources
 
-PLANES = 5
-"""R', G', B', matte, eyes and mouth."""
 _FEWEST_HELD_OUT, _MOST_HELD_OUT = 4, 64
 _TELLS = 50
 """After so many faces it is told how far the looking through is."""
-_FEATURE_WIDTH = 0.035
-"""Of an eye's or a mouth's soft spot, as part of a crop's side."""
+_SHUT = 0.5
+"""Part of a person's usual gap of the lids, below which eyes are shut."""
+_BLINKS = 1 << 20
+"""First of the streams that draw these, beyond those of all faces."""
 Warn = Callable[[str], None]
 
 
@@ -89,6 +88,14 @@ class Shelf:
         """Degrees, by place."""
         return [self.facesets[spot.faceset].records[spot.place].yaw for spot in self.spots]
 
+    def blinks(self) -> list[int]:
+        """The places at which eyes are more than half shut, held against the median; none where points do not tell."""
+        records = [self.facesets[spot.faceset].records[spot.place] for spot in self.spots]
+        gaps = np.array([openness(record.landmarks, "eyes") for record in records], float)  # None becomes no number
+        if not np.isfinite(gaps).any():
+            return []
+        return [int(place) for place in np.flatnonzero(gaps < _SHUT * np.nanmedian(gaps))]
+
     def face(self, place: int) -> Tensor:
         """One face `(5, S, S)` uint8 by its place.
 
@@ -102,44 +109,6 @@ class Shelf:
         if self.keep:
             self._kept[spot] = face
         return face
-
-
-def read_face(faceset: Faceset, index: int, size_px: int) -> Tensor:
-    """One face's planes, `(5, S, S)` uint8, averaged down or interpolated up to the size.
-
-    Raises:
-        MediaError: A picture cannot be read.
-    """
-    image, matte = faceset.image(index), faceset.matte(index)
-    points = faceset.landmarks(index)
-    if matte is None:
-        matte = hull_matte(points, faceset.crop.size_px)
-    planes = torch.cat([image, matte, eyes_and_mouth(points, faceset.crop.size_px)])
-    if faceset.crop.size_px != size_px:
-        sized = (size_px, size_px)
-        planes = functional.interpolate(planes[None], sized, mode="bilinear", antialias=True, align_corners=False)[0]
-    return (planes.clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def hull_matte(points: Landmarks, size_px: int) -> Tensor:
-    """`(1, S, S)` what of a crop is face, as far as its landmarks tell: their hull, softly edged."""
-    distance = hull_distance(points.points[:, :2], size_px, device=torch.device("cpu"))
-    return soft_edge(distance, 0.03 * size_px)[None]
-
-
-def eyes_and_mouth(points: Landmarks, size_px: int) -> Tensor:
-    """`(1, S, S)` 0..1, soft spots about the points of eyes and mouth."""
-    if points.scheme in {"mesh468", "ibug68"}:
-        xy = as_ibug68(points).points[36:, :2]
-    else:
-        five = points.five()
-        xy = five[[0, 1, 3, 4]]
-    at = torch.as_tensor(np.ascontiguousarray(xy), dtype=torch.float32)
-    line = torch.arange(size_px) + 0.5
-    width = 2 * (_FEATURE_WIDTH * size_px) ** 2
-    columns = torch.exp(-((line - at[:, :1]) ** 2) / width)
-    rows = torch.exp(-((line - at[:, 1:]) ** 2) / width)
-    return (rows[:, :, None] * columns[:, None, :]).amax(0)[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +187,7 @@ class Roll:
             self._person(name, sources, size_px, share >= 1, warn) for name, sources in settings.sources.items()
         )
         self._yaw_bins = [yaw_bins(person.faces.yaws()) for person in self.people]
+        self._blinks = [self._rare_blinks(person.faces) for person in self.people]
         self._with_pairs = [place for place, person in enumerate(self.people) if len(person.plates)]
         crossing = settings.loss.crossing > 0 and settings.train.stills > 0 and len(self.people) > 1
         self._shapes = [
@@ -333,8 +303,17 @@ class Roll:
             person = self.people[number]
             yield number, [self._place(number, slot, len(person.faces)) for slot in slots]
 
+    def _rare_blinks(self, faces: Shelf) -> list[int]:
+        """Faces with shut eyes that are drawn more often than others; none where they are no rarer than asked for."""
+        found = faces.blinks()
+        return found if len(found) < self._settings.train.blinks * len(faces) else []
+
     def _place(self, number: int, slot: int, count: int) -> int:
         seed = self._settings.train.seed
+        if blinks := self._blinks[number]:
+            is_blink, slot = mixed_in(slot, self._settings.train.blinks)
+            if is_blink:
+                return blinks[shuffled(seed, _BLINKS + number, slot, len(blinks))]
         if not self._settings.train.uniform_yaw:
             return shuffled(seed, number, slot, count)
         bins = self._yaw_bins[number]

@@ -147,10 +147,12 @@ class Learner:
         made, code = self._made(batch)
         parts = picture_losses(made, batch, self.settings.loss)
         if made.points.shape[1] and self.settings.loss.placing:
-            parts["placing"] = self.settings.loss.placing * placing_loss(made.points.float(), batch.points)
+            off = placing_loss(made.points.float(), batch.points, self.settings.loss.eyes_mouth)
+            parts["placing"] = self.settings.loss.placing * off
         if made.points.shape[1] and self.settings.loss.crossing and bool(batch.crossed.isfinite().any()):
             placed = self.comb.place_each(code, batch.others).float()
-            parts["crossing"] = self.settings.loss.crossing * placing_loss(placed, batch.crossed)
+            off = placing_loss(placed, batch.crossed, self.settings.loss.eyes_mouth)
+            parts["crossing"] = self.settings.loss.crossing * off
         if self.settings.loss.perceptual:
             parts["perceptual"] = self.settings.loss.perceptual * self._difference_seen(made, batch)
         if self.settings.loss.consistency:

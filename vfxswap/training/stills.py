@@ -17,8 +17,9 @@ from torch import Tensor
 
 from vfxswap.faceset import FaceRecord
 from vfxswap.facesets.coverage import openness
-from vfxswap.training.faces import Shelf, read_face
+from vfxswap.training.faces import Shelf
 from vfxswap.training.marks import MARKS, certain, marks, seen
+from vfxswap.training.planes import read_face
 
 Floats = NDArray[np.float64]
 

@@ -111,6 +111,13 @@ class Train(Table):
     compile: bool = Field(default=False, description="Compile the network, which takes minutes and pays on long runs.")
     cache_gb: float = Field(default=4.0, ge=0, description="Faces are kept in memory up to so many gigabytes.")
     uniform_yaw: bool = Field(default=False, description="Draw profiles as often as frontal faces.")
+    blinks: float = Field(
+        default=0.15,
+        ge=0,
+        lt=1,
+        description="Least share of draws that show shut eyes, of people who are seen with such. On film they are a few"
+        " in a hundred, too few to be learnt.",
+    )
     held_out: float = Field(
         default=0.05, ge=0, le=0.5, description="Part of each faceset, its last pictures, that is kept for the scores."
     )
@@ -174,7 +181,10 @@ class Losses(Table):
         " the outline of the head that it is put on. For facesets with points in space (`mesh468`).",
     )
     eyes_mouth: float = Field(
-        default=2.0, ge=0, le=100, description="How much more eyes and mouth count than the skin."
+        default=2.0,
+        ge=0,
+        le=100,
+        description="How much more eyes and mouth count than the skin, and their landmarks than others.",
     )
     outside: float = Field(default=0.1, ge=0, le=1, description="How much what lies outside the matte counts.")
     pairs: float = Field(

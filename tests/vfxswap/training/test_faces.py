@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from vfxswap.faceset import Faceset
 from vfxswap.geometry import Landmarks
 from vfxswap.training import strangers as odd
-from vfxswap.training.drawing import YAW_BINS, shuffled, turns, yaw_bins
-from vfxswap.training.faces import PLANES, Roll, eyes_and_mouth, hull_matte, read_face, some
+from vfxswap.training.drawing import YAW_BINS, mixed_in, shuffled, turns, yaw_bins
+from vfxswap.training.faces import Roll, some
+from vfxswap.training.planes import PLANES, eyes_and_mouth, hull_matte, read_face
 from vfxswap.training.settings import Sources, load
 from vfxswap.training.strangers import strangers
 
@@ -41,6 +42,47 @@ def test_yaws_are_sorted_into_even_parts() -> None:
     assert [len(found) for found in bins] == [90, 2, 1]
     assert len(bins) <= YAW_BINS
     assert yaw_bins([]) == []
+
+
+def test_a_share_is_spread_evenly_over_all_draws() -> None:
+    drawn = [mixed_in(draw, 0.3) for draw in range(20)]
+    assert sum(among for among, _ in drawn) == 6
+    for kind in (True, False):
+        assert [place for among, place in drawn if among is kind] == list(range(6 if kind else 14))
+    assert {mixed_in(draw, 0.0)[0] for draw in range(20)} == {False}
+
+
+def test_shut_eyes_are_drawn_more_often_than_they_are_seen(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them, and each of the others, as often as the next; nobody who has many, or none, is changed."""
+    file = project(tmp_path)
+    faces = Faceset.load(tmp_path / "facesets" / "ada")
+    shut = [faces.records[place].landmarks.points for place in (3, 7)]
+
+    def gap(landmarks: Landmarks, _: str) -> float:
+        return 0.05 if any(np.array_equal(landmarks.points, points) for points in shut) else 0.25
+
+    monkeypatch.setattr("vfxswap.training.faces.openness", gap)
+    drawn: dict[float, Counter[int]] = {}
+    for share in (0.0, 0.04, 0.25):
+        roll = Roll(load(file, overrides=[f"train.blinks={share}"]), size_px=32, warn=lambda _: None)
+        assert roll.people[0].faces.blinks() == [3, 7]
+        drawn[share] = Counter(place for _, places in roll._places(0, 2 * 36 * 8) for place in places)
+        roll.close()
+    assert set(drawn[0.0].values()) == set(drawn[0.04].values()) == {16}, "two of 36 are more than that anyway"
+    blinks = [drawn[0.25][place] for place in (3, 7)]
+    assert sum(blinks) / drawn[0.25].total() > 0.25
+    assert max(blinks) - min(blinks) <= 2
+    others = [count for place, count in drawn[0.25].items() if place not in {3, 7}]
+    assert max(others) - min(others) <= 2
+
+
+def test_five_points_tell_nothing_of_blinks(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vfxswap.training.faces.openness", lambda _, __: None)
+    roll = Roll(load(project(tmp_path)), size_px=32, warn=lambda _: None)
+    assert roll.people[0].faces.blinks() == []
+    roll.close()
 
 
 def test_profiles_are_drawn_as_often_as_frontal_faces(project: Project, tmp_path: Path) -> None:

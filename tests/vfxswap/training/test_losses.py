@@ -74,10 +74,10 @@ def test_the_same_code_is_consistent() -> None:
 
 def test_landmarks_that_nobody_knows_cost_nothing() -> None:
     wanted = torch.zeros(2, 3, 2)
-    found = wanted + torch.tensor([0.1, 0.3])
-    assert math.isclose(float(placing_loss(found, wanted)), 0.2, rel_tol=1e-5)
+    found = wanted + torch.tensor([0.01, 0.03])
+    whole = float(placing_loss(found, wanted))
     wanted[1] = torch.nan
-    assert math.isclose(float(placing_loss(found, wanted)), 0.2, rel_tol=1e-5)
+    assert math.isclose(float(placing_loss(found, wanted)), whole, rel_tol=1e-5)
     found.requires_grad_()
     torch.autograd.backward(placing_loss(found, torch.full_like(wanted, torch.nan)))
     assert found.grad is not None
@@ -91,3 +91,25 @@ def test_what_is_seen_alike_is_alike_whatever_its_strength() -> None:
     one, other = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1), torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1)
     assert float(perceptual_loss([one], [other])) == pytest.approx(2)
     assert float(perceptual_loss([one, one], [-one, one])) == pytest.approx(2)
+
+
+def test_a_large_error_of_few_landmarks_counts_more_than_small_ones_of_many() -> None:
+    """Of the same sum; so that the few faces that blink are not outvoted."""
+    wanted = torch.zeros(10, 70, 2)
+    many, few = wanted + 0.001, wanted.clone()
+    few[0] += 0.01
+    assert float(placing_loss(few, wanted)) > 1.5 * float(placing_loss(many, wanted))
+    assert float(placing_loss(many, wanted)) < 1.2 * 0.001
+
+
+def test_landmarks_of_eyes_and_mouth_have_priority() -> None:
+    wanted = torch.zeros(2, 70, 2)
+    skin, eyes = wanted.clone(), wanted.clone()
+    skin[:, :34] += 0.001
+    eyes[:, 36:] += 0.001
+    assert math.isclose(float(placing_loss(skin, wanted)), float(placing_loss(eyes, wanted)), rel_tol=1e-5)
+    ratio = float(placing_loss(eyes, wanted, 2.0)) / float(placing_loss(skin, wanted, 2.0))
+    assert math.isclose(ratio, 3, rel_tol=1e-5)
+    assert math.isclose(
+        float(placing_loss(wanted + 0.001, wanted, 2.0)), float(placing_loss(wanted + 0.001, wanted)), rel_tol=1e-5
+    )
