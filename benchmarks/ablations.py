@@ -60,6 +60,7 @@ CASES: Mapping[str, Case] = {
     "warp": Case("input not bent", {"augment.warp": 0.0}),
     "surroundings": Case("surroundings not exchanged", {"augment.surroundings": 0.0}),
     "crossing": Case("nobody placed as somebody else", {"loss.crossing": 0.0}),
+    "blinks": Case("shut eyes drawn as seldom as they are seen", {"train.blinks": 0.0}),
     "ema": Case("weights not averaged", {"train.ema": 0.0}),
     "priority": Case("eyes and mouth count as skin does", {"loss.eyes_mouth": 0.0}),
     "adversarial": Case("with the discriminator", {"adversarial.power": 0.05, "adversarial.start": 0.4}),
