@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vfxswap.geometry import REGIONS
 from vfxswap.nets.blocks import Up, conv3
 
 _REACH = 0.1
@@ -23,6 +24,13 @@ _NEAR = 0.05
 """Distance from a landmark, in half sides, within which it rules alone."""
 _BENT = 0.05
 """So much bending, in half sides, makes a still count less by a factor of e, at first."""
+_LIDS = slice(REGIONS["ibug68"]["left_eye"][0], REGIONS["ibug68"]["right_eye"][-1] + 1)
+"""Among the landmarks, where there are so many."""
+_LID = 0.06
+"""In half sides: the sigma of what is about an eye's outline."""
+_SMALL = 4.0
+"""So many times as much bending counts about eyes, which are small: an eye that shuts is to be one that is shut, and
+not an open one that is squeezed."""
 _CHOOSY = 8.0
 """How much more decidedly one still is chosen for what is finer than was learnt."""
 _LEAST = 1e-4
@@ -143,8 +151,8 @@ def bending(moved: Moved, side: int) -> tuple[Tensor, Tensor]:
         side: Of the picture, in pixels.
 
     Returns:
-        `(N, K, 2, side, side)` x and y, the still's side being -1..1; and `(N, K, side, side)` how far they were moved
-        otherwise than by the affine map, in half sides.
+        `(N, K, 2, side, side)` x and y, the still's side being -1..1; and `(N, K, side, side)` how far the landmarks
+        near by were moved otherwise than by the affine map, in half sides, and about eyes in what is as much for them.
     """
     with torch.autocast(moved.points.device.type, enabled=False):  # places of 8 bits would be seen
         return _bending(Moved(moved.points.float(), moved.stills.float()), side)
@@ -161,7 +169,11 @@ def _bending(moved: Moved, side: int) -> tuple[Tensor, Tensor]:
     weight = weight / weight.sum(-1, keepdim=True)
     shift = weight[:, None] @ left
     places = (even - own)[:, None] @ linear + centre + shift
-    bent = (shift.square().sum(-1) + _LEAST**2).sqrt()
+    # Lids that meet move against one another, which leaves the middle of the eye where it is, and yet another picture.
+    bent = (weight[:, None] @ (left.square().sum(-1, keepdim=True) + _LEAST**2).sqrt())[..., 0]
+    if moved.points.shape[1] >= _LIDS.stop:
+        near = torch.exp(-apart[..., _LIDS].amin(-1) / (2 * _LID**2))
+        bent = bent * (1 + (_SMALL - 1) * near)[:, None]
     return places.transpose(2, 3).reshape(*bent.shape[:2], 2, side, side), bent.reshape(*bent.shape[:2], side, side)
 
 

@@ -13,6 +13,7 @@ from kornia.metrics import ssim
 from torch import Tensor
 from torch.nn import functional
 
+from vfxswap.geometry import REGIONS
 from vfxswap.nets.comb import Decoded
 from vfxswap.training.augment import Batch
 from vfxswap.training.tables import Losses
@@ -21,7 +22,7 @@ _WINDOW = 7
 _COARSEST_PX = 8
 _LARGE = 0.01
 """Half sides: the error of a landmark from which on its square counts more."""
-_EYES_MOUTH = 36
+_EYES_MOUTH = REGIONS["ibug68"]["left_eye"][0]
 """The first of the landmarks of eyes and mouth; none but the irises' come after them."""
 
 

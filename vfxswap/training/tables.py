@@ -112,7 +112,7 @@ class Train(Table):
     cache_gb: float = Field(default=4.0, ge=0, description="Faces are kept in memory up to so many gigabytes.")
     uniform_yaw: bool = Field(default=False, description="Draw profiles as often as frontal faces.")
     blinks: float = Field(
-        default=0.15,
+        default=0.1,
         ge=0,
         lt=1,
         description="Least share of draws that show shut eyes, of people who are seen with such. On film they are a few"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vfxswap.alignment import as_ibug68
 from vfxswap.nets.heads import Collage, Moved, bending, reshaped
+from vfxswap.testing import face_landmarks
 
 SIDE = 64
 
@@ -59,6 +62,30 @@ def test_what_need_not_be_bent_is_seen() -> None:
     with torch.no_grad():
         shown = head(torch.zeros(1, 4, SIDE // 2, SIDE // 2), pictures, moved)
     assert float(shown[:, :3].mean()) > 0.75
+
+
+def test_an_eye_that_shuts_is_seen_from_where_it_is_shut() -> None:
+    """Lids move by little, which on a cheek would hardly count."""
+
+    def face(eyes: float) -> Tensor:
+        unit = np.array([(2.0, 0.0, -1.0), (0.0, 2.0, -1.0)])
+        found = as_ibug68(face_landmarks(unit, mouth_open=0.0, eyes_open=eyes)).points[:, :2]
+        return torch.as_tensor(found, dtype=torch.float32)
+
+    wide, shut = face(1.0), face(0.1)
+    head = Collage(4, 2)
+    torch.nn.init.zeros_(head.place.weight)
+    torch.nn.init.zeros_(head.paint.conv.weight)
+    pictures = torch.cat([torch.ones(1, 3, SIDE, SIDE), torch.zeros(1, 3, SIDE, SIDE)], 1)
+    eyes, cheek = wide[36:48].reshape(2, 6, 2).mean(1), wide[[48]] + torch.tensor([-0.15, -0.1])
+    for points, expected in ((wide, 1.0), (shut, 0.0)):
+        with torch.no_grad():
+            shown = head(
+                torch.zeros(1, 4, SIDE // 2, SIDE // 2), pictures, Moved(points[None], torch.stack([wide, shut])[None])
+            )
+        at_eyes, at_cheek = (float(at(shown[:, :3], where[None]).mean()) for where in (eyes, cheek))
+        assert abs(at_eyes - expected) < 0.25
+        assert abs(at_cheek - 0.5) < 0.1
 
 
 def test_places_keep_their_bits_where_all_else_computes_in_fewer() -> None:
