@@ -7,10 +7,10 @@ from pathlib import Path
 
 from vfxswap.clock import FrameRange
 from vfxswap.errors import UsageError
-from vfxswap.files import FramePattern, stamp_of
+from vfxswap.files import FramePattern, file_sha256, stamp_of
 from vfxswap.framekeys import FrameKeys
 from vfxswap.host import Host
-from vfxswap.journal import Journal, Standing, forget_the_dead, sha256_of
+from vfxswap.journal import Journal, Standing, forget_the_dead
 from vfxswap.layers import layer_files
 from vfxswap.pipeline import Pipeline
 from vfxswap.report import Report, past_run, report_path, reports_of
@@ -89,7 +89,7 @@ def _of_file(plan: Pipeline) -> Report:
     before = past_run(report)
     if not (before and before.is_complete and (before.key, before.frames) == (plan.key, plan.frames)):
         raise _of_other_things(plan)
-    if stamp_of(where) not in before.stamps and sha256_of(where) != noted_digest(before):
+    if stamp_of(where) not in before.stamps and file_sha256(where) != noted_digest(before):
         raise UsageError(
             f"{where} was changed since it was made; write elsewhere with --out, or replace it with --overwrite"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import urllib.request
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from vfxswap.errors import ModelMissing
+from vfxswap.files import file_sha256
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 30.0
@@ -85,7 +85,7 @@ class Download:
             have = self._receive(have)
         if have < self.card.size:
             raise self._failed(f"the server ended it after {have} of {self.card.size} bytes")
-        actual = "" if have > self.card.size else _sha256(self.part)
+        actual = "" if have > self.card.size else file_sha256(self.part)
         if actual != self.card.sha256:
             self.part.unlink()
             found = f"sha256 {actual}" if actual else f"more than {self.card.size} bytes"
@@ -152,8 +152,3 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
 def open_url(request: urllib.request.Request) -> Any:
     """Opens a request; one for https is never sent on to anything else."""
     return urllib.request.build_opener(_HttpsOnly).open(request, timeout=_TIMEOUT_SECONDS)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

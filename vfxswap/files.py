@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -149,6 +150,16 @@ class FramePattern:
 def is_pattern(path: Path) -> bool:
     """Whether a name has a place for the frame number."""
     return _NUMBER.search(path.name) is not None
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, in lower-case hex.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def stamp_of(path: Path) -> tuple[int, int]:

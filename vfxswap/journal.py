@@ -8,7 +8,6 @@ write to the same one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
-from vfxswap.files import FramePattern, stamp_of
+from vfxswap.files import FramePattern, file_sha256, stamp_of
 from vfxswap.frame import Frame
 from vfxswap.report import FrameRecord, reports_of
 
@@ -59,7 +58,7 @@ class FileFacts(NamedTuple):
         Raises:
             OSError: It cannot be read.
         """
-        return cls(*stamp_of(path), sha256_of(path))
+        return cls(*stamp_of(path), file_sha256(path))
 
     def fit(self, path: Path, *, reading: bool = False) -> bool:
         """Whether a file is the one that was noted.
@@ -75,19 +74,9 @@ class FileFacts(NamedTuple):
         if time == self.mtime_ns and not reading:
             return True
         try:
-            return sha256_of(path) == self.sha256
+            return file_sha256(path) == self.sha256
         except OSError:
             return False
-
-
-def sha256_of(path: Path) -> str:
-    """The digest of a file's bytes, in hex.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

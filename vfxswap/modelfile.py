@@ -15,7 +15,7 @@ import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vfxswap.errors import ModelMissing, UsageError
-from vfxswap.models import file_sha256
+from vfxswap.files import file_sha256
 
 
 @dataclass(frozen=True, slots=True)

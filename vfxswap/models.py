@@ -7,7 +7,6 @@ user. Nothing is downloaded unless `ModelStore.pull` is called, and a file that 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from vfxswap.download import Download, OpenUrl, Progress, checked_url, open_url
 from vfxswap.errors import ModelMissing, Retryable, UsageError
+from vfxswap.files import file_sha256
 
 if sys.platform != "win32":
     import fcntl
@@ -271,12 +271,6 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 def _silent(_done: int, _total: int) -> None:
     """The progress that nobody watches."""
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, in lower-case hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

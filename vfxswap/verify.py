@@ -10,10 +10,10 @@ from typing import Any
 
 from vfxswap.clock import FrameRange
 from vfxswap.errors import MediaError
-from vfxswap.files import FramePattern
+from vfxswap.files import FramePattern, file_sha256
 from vfxswap.framekeys import FrameKeys
 from vfxswap.host import Host
-from vfxswap.journal import FrameKey, Standing, sha256_of
+from vfxswap.journal import FrameKey, Standing
 from vfxswap.media import Writer
 from vfxswap.pipeline import Pipeline
 from vfxswap.report import PastRun, Progress, past_run, report_path
@@ -116,7 +116,7 @@ def _movie(plan: Pipeline) -> Verified:
     other = () if (before.key, frames) == (plan.key, plan.frames) else (_OTHER.format(frames=frames),)
     said = before.digests[0]
     layers = _damaged_layers(path, said, frames)
-    if sha256_of(path) == said["sha256"]:
+    if file_sha256(path) == said["sha256"]:
         return Verified(path, frames, damaged=FrameRange.of(layers), words=other)
     pictures, word = _damaged_pictures(plan.writer, path, said["pictures"], frames)
     return Verified(path, frames, damaged=FrameRange.of({*layers, *pictures}), words=(*other, word))
@@ -146,7 +146,7 @@ def _damaged_layers(path: Path, said: Mapping[str, Any], frames: FrameRange) -> 
     for number, files in zip(frames, said.get("layers", ()), strict=False):
         for name, digest in files.items():
             file = path.with_name(name)
-            if not file.exists() or sha256_of(file) != digest:
+            if not file.exists() or file_sha256(file) != digest:
                 wrong.append(number)
     return wrong
 
@@ -159,8 +159,8 @@ def digests_of(writer: type[Writer], path: Path, layers: Mapping[str, Sequence[P
         path: The file.
         layers: The files of its layers, by the layer's name, in the order of frames.
     """
-    beside = [{file.name: sha256_of(file) for file in files} for files in zip(*layers.values(), strict=True)]
-    return {"sha256": sha256_of(path), "pictures": list(writer.pictures(path)), "layers": beside}
+    beside = [{file.name: file_sha256(file) for file in files} for files in zip(*layers.values(), strict=True)]
+    return {"sha256": file_sha256(path), "pictures": list(writer.pictures(path)), "layers": beside}
 
 
 def noted_digest(before: PastRun) -> str | None:

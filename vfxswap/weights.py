@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vfxswap.errors import ConsentError, ModelMissing, UsageError
+from vfxswap.files import file_sha256
 from vfxswap.identity import Consent, Identity
-from vfxswap.models import file_sha256
 from vfxswap.trained import TrainedCard, TrainedIdentity, demand_architecture, read_card
 
 TRAINED_SUFFIX = ".safetensors"

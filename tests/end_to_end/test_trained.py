@@ -12,7 +12,7 @@ import pytest
 
 import vfxswap
 from vfxswap.cli import main
-from vfxswap.models import file_sha256
+from vfxswap.files import file_sha256
 from vfxswap.testing import synthetic_comb, synthetic_identity, write_synthetic_trained
 
 Checked = Callable[..., tuple[int, str]]

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import vfxswap
 from vfxswap.errors import ExitCode, PipelineError
+from vfxswap.files import file_sha256
 from vfxswap.frame import FaceBatch
 from vfxswap.host import Host
-from vfxswap.models import file_sha256
 from vfxswap.testing import synthetic_frame, synthetic_info, synthetic_plate
 from vfxswap.trackfile import write_tracks
 from vfxswap_plugins.mattes.by_network import NetworkMatte

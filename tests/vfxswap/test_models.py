@@ -386,18 +386,3 @@ def test_status_reads_no_file_and_verify_reads_all(tmp_path: Path) -> None:
     ]
     assert [(state.card.name, state.ok) for state in store.verify()] == [("bad", False), ("gone", False), ("net", True)]
     assert "its sha256 is" in store.verify()[0].problem
-
-
-def test_the_first_party_cards_are_right(repo: Path) -> None:
-    cards = read_cards(repo / "plugins" / "vfxswap_plugins" / "models.toml")
-    assert {"yunet", "facemesh"} <= cards.keys()
-    assert not cards["yunet"].commercial, "WIDER FACE is for research"
-    assert all(card.url.startswith("https://") for card in cards.values())
-
-
-@pytest.mark.footage
-def test_the_first_party_pins_are_those_of_the_real_files(repo: Path, shared_models: Path) -> None:
-    cards = read_cards(repo / "plugins" / "vfxswap_plugins" / "models.toml")
-    store = ModelStore([shared_models], cards)
-    for name in ("yunet", "facemesh"):
-        assert store.path(name).stat().st_size == cards[name].size

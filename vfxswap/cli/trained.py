@@ -9,9 +9,9 @@ from pydantic import ConfigDict
 
 from vfxswap.cli.output import say
 from vfxswap.errors import ConsentError, Problem, VfxswapError
+from vfxswap.files import file_sha256
 from vfxswap.identity import Identity
 from vfxswap.modelfile import Sidecar, described_file, read_sidecar
-from vfxswap.models import file_sha256
 from vfxswap.trained import TrainedCard, read_card
 from vfxswap.training.card import missing_in, model_card
 from vfxswap.weights import TRAINED_SUFFIX, agree, same_person, verified_sha256

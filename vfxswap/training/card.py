@@ -11,9 +11,8 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vfxswap.files import whole
+from vfxswap.files import file_sha256, whole
 from vfxswap.identity import Consent, Identity
-from vfxswap.models import file_sha256
 from vfxswap.trained import CurvePoint, TrainedCard, TrainedIdentity, read_card
 from vfxswap.weights import same_person
 

@@ -18,9 +18,8 @@ import torch
 
 from vfxswap.alignment import CropSpec, FaceType, crop_of_type
 from vfxswap.errors import ConsentError, MediaError, PluginError, UsageError
-from vfxswap.files import make_folder, whole
+from vfxswap.files import file_sha256, make_folder, whole
 from vfxswap.modelfile import sidecar_path
-from vfxswap.models import file_sha256
 from vfxswap.nets.comb import Comb
 from vfxswap.trained import TrainedCard, TrainedIdentity, load_trained
 from vfxswap.training.graphs import LAYOUTS, Form, Graph, halved

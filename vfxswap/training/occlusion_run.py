@@ -17,8 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vfxswap.errors import UsageError
-from vfxswap.files import make_folder, whole
-from vfxswap.models import file_sha256
+from vfxswap.files import file_sha256, make_folder, whole
 from vfxswap.nets.occlusion import ARCHITECTURE, OcclusionNet, OcclusionSpec
 from vfxswap.trained import CurvePoint, TrainedCard, demand_architecture, load_net, read_card, save_net
 from vfxswap.training.occlusion import Faces, Plan, batch_of, held_out_score, loss_of, numbers_at, rate_at, read_faces

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from vfxswap.alignment import CropSpec
 from vfxswap.brief import Brief
+from vfxswap.files import file_sha256
 from vfxswap.frame import FaceBatch
 from vfxswap.modelfile import ModelFile
-from vfxswap.models import file_sha256
 from vfxswap.nets.occlusion import ARCHITECTURE, OcclusionNet, OcclusionSpec
 from vfxswap.ops.matte import holes_filled
 from vfxswap.stage import InputPath, Matte, MatteOptions, Setting

@@ -14,9 +14,10 @@ from torch import Tensor
 from vfxswap.alignment import CropSpec
 from vfxswap.brief import Brief
 from vfxswap.errors import ShapeError, UsageError
+from vfxswap.files import file_sha256
 from vfxswap.frame import FaceBatch
 from vfxswap.geometry import Landmarks
-from vfxswap.models import ModelStore, file_sha256
+from vfxswap.models import ModelStore
 from vfxswap.testing import (
     PlateCutter,
     SyntheticPlate,

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from vfxswap.brief import Brief
 from vfxswap.errors import ExitCode, ModelMissing, Problem, UsageError, VfxswapError
+from vfxswap.files import file_sha256
 from vfxswap.identity import Consent, Identity, WeightsEntry
-from vfxswap.models import ModelStore, file_sha256
+from vfxswap.models import ModelStore
 from vfxswap.nets.comb import ARCHITECTURE, Comb
 from vfxswap.testing import (
     options_of,

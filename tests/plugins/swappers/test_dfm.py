@@ -16,9 +16,10 @@ from torch import Tensor
 from vfxswap.alignment import CropSpec, crop_of_type
 from vfxswap.brief import Brief
 from vfxswap.errors import ModelMissing, ShapeError, UsageError, VfxswapError
+from vfxswap.files import file_sha256
 from vfxswap.frame import FaceBatch
 from vfxswap.identity import Identity, WeightsEntry
-from vfxswap.models import ModelStore, file_sha256
+from vfxswap.models import ModelStore
 from vfxswap.stage import Swapped
 from vfxswap.testing import assert_same_bits, face_batch, options_of, setting, synthetic_identity
 from vfxswap_plugins.swappers.dfm import DfmSwapper

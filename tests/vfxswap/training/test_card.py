@@ -9,8 +9,8 @@ import pytest
 import tomli
 
 from vfxswap.errors import UsageError
+from vfxswap.files import file_sha256
 from vfxswap.identity import Identity, WeightsEntry, load_identity
-from vfxswap.models import file_sha256
 from vfxswap.testing import synthetic_card, synthetic_comb, synthetic_identity, write_synthetic_trained
 from vfxswap.trained import CurvePoint, FacesetUse, TrainedCard, TrainedIdentity
 from vfxswap.training.card import card_path, entry_text, missing_in, model_card, write_model_card

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vfxswap.alignment import CropSpec, crop_of_type
 from vfxswap.errors import ConsentError, MediaError, PluginError, UsageError
-from vfxswap.models import file_sha256
+from vfxswap.files import file_sha256
 from vfxswap.testing import face_batch, options_of, setting, synthetic_comb, synthetic_identity, write_synthetic_trained
 from vfxswap.training import export as exporting
 from vfxswap.training.export import Asked, Exported, export, face_type_of
